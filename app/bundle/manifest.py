@@ -1,0 +1,134 @@
+"""The manifest: everything that can be known of a bundle without opening its arrays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+"""Raised whenever a reader of the old version could misread a new bundle."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Part):
+    """One file of the bundle."""
+
+    path: str
+    """Relative to the bundle's folder, with forward slashes."""
+    size: int
+    """Bytes."""
+    sha256: Sha256
+
+
+class SplitInfo(_Part):
+    """How test data were set apart."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class DataInfo(_Part):
+    """What the ranker was trained on."""
+
+    name: str
+    fingerprint: Sha256
+    """SHA-256 over the training interactions in their order."""
+    split: SplitInfo
+    num_users: int
+    num_items: int
+    num_interactions: int
+    """Training interactions, low ratings included."""
+
+
+class LinearEncoderInfo(_Part):
+    """`encoder.npz` holds `table` and `intercept`, each optional; no table means the identity."""
+
+    kind: Literal["linear"] = "linear"
+    exponent: float = 0.0
+    low_weight: float = 1.0
+
+
+class RidgeEncoderInfo(_Part):
+    """No file: the item vectors and these two numbers are enough."""
+
+    kind: Literal["ridge"] = "ridge"
+    confidence: float
+    regularization: float
+
+
+class OnnxEncoderInfo(_Part):
+    """`encoder.onnx`, inputs `items` and `ratings`, output `vectors`."""
+
+    kind: Literal["onnx"] = "onnx"
+
+
+EncoderInfo = Annotated[LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo, Field(discriminator="kind")]
+
+
+class HistoryInfo(_Part):
+    """What the ranker makes of ratings; see `HistoryPolicy`."""
+
+    positive_threshold: float
+    signal: Literal["positives", "all"]
+    demote_low: bool
+
+
+class ScoringInfo(_Part):
+    """How scores come about."""
+
+    dim: int
+    """Dimensions of the index, the bias included."""
+    dtype: Literal["float32"] = "float32"
+    bias_folded: bool
+    fidelity: Literal["exact", "approximate"]
+    """Whether the inner product is the model's own score, or a first stage before a rescorer."""
+    overlap_at_100: float | None = None
+    """Measured share of the model's own top 100 that the first stage finds; None where it is exact."""
+
+
+class IndexInfo(_Part):
+    """`items.faiss`."""
+
+    factory: str
+    """FAISS factory string."""
+    metric: Literal["inner_product"] = "inner_product"
+    parameters: dict[str, int] = {}
+    """Search parameters, set once at load: `efSearch` or `nprobe`."""
+    recall_at_100: float
+    """Measured at build against exact search, on encoded users."""
+    num_queries: int
+    """Queries that the recall was measured on."""
+
+
+class Manifest(_Part):
+    """`manifest.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: Name
+    ranker: str
+    paper: str
+    created: datetime
+    seed: int
+    config: dict[str, Any]
+    """The resolved hyper-parameters, defaults included."""
+    data: DataInfo
+    history: HistoryInfo
+    encoder: EncoderInfo
+    scoring: ScoringInfo
+    index: IndexInfo
+    metrics: dict[str, dict[str, float]] = {}
+    """Protocol → metric (ir-measures names) → value on the test part."""
+    training: dict[str, Any] = {}
+    """What the training run reported: epochs, seconds, the selected epoch."""
+    libraries: dict[str, str] = {}
+    commit: str | None = None
+    files: list[FileEntry]

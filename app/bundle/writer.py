@@ -1,0 +1,180 @@
+"""Writing a bundle: a temporary sibling, fsync, rename."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from app.bundle.encoders import Encoder, LinearEncoder, OnnxEncoder, RidgeEncoder
+from app.bundle.errors import BundleError
+from app.bundle.files import new_folder, sha256_of
+from app.bundle.histories import Histories
+from app.bundle.manifest import (
+    DataInfo,
+    FileEntry,
+    HistoryInfo,
+    IndexInfo,
+    LinearEncoderInfo,
+    Manifest,
+    OnnxEncoderInfo,
+    RidgeEncoderInfo,
+    ScoringInfo,
+)
+from app.bundle.model import VectorModel
+from app.bundle.vocabulary import Vocabulary
+
+MANIFEST = "manifest.json"
+ITEM_VECTORS = "items.npy"
+ITEM_TABLE = "items.parquet"
+ITEM_INDEX = "items.faiss"
+USER_VECTORS = "users.npy"
+USER_TABLE = "users.parquet"
+POPULARITY = "popularity.npy"
+SEEN = "seen.npz"
+LINEAR_ENCODER = "encoder.npz"
+ONNX_ENCODER = "encoder.onnx"
+
+_RECORDED_LIBRARIES = ("irgan", "numpy", "faiss-cpu", "faiss-gpu", "onnxruntime", "onnx", "torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleDraft:
+    """Everything that goes into a bundle. I items, U known users.
+
+    Attributes:
+        name, version: the two folder names.
+        model: vectors, encoder and policy.
+        items: ids in row order.
+        users: ids of the known users in row order.
+        seen: what each known user has had, U histories.
+        item_table: metadata in row order, one column each; `title` is shown to people where there is one.
+        popularity_I: float32 [I], the fallback's scores.
+        index: a built FAISS index over `model.item_vectors_ID`.
+    """
+
+    name: str
+    version: str
+    ranker: str
+    paper: str
+    seed: int
+    config: dict[str, Any]
+    data: DataInfo
+    model: VectorModel
+    items: Vocabulary
+    users: Vocabulary
+    seen: Histories
+    item_table: pd.DataFrame
+    popularity_I: np.ndarray
+    index: faiss.Index
+    index_info: IndexInfo
+    bias_folded: bool = False
+    fidelity: Literal["exact", "approximate"] = "exact"
+    overlap_at_100: float | None = None
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    commit: str | None = None
+
+
+def write_bundle(draft: BundleDraft, root: Path) -> Path:
+    """Write a bundle to `root/NAME/VERSION` and return that path.
+
+    Raises:
+        BundleError: the folder exists already.
+        OSError: it cannot be written, because the disk is full for instance; nothing is left behind.
+    """
+    assert len(draft.items) == draft.model.num_items == len(draft.item_table) == len(draft.popularity_I)
+    assert len(draft.users) == len(draft.seen)
+    target = root / draft.name / draft.version
+    try:
+        with new_folder(target) as folder:
+            encoder_info = _write_encoder(draft.model.encoder, folder)
+            _write_arrays(draft, folder)
+            files = [
+                FileEntry(path=path.name, size=path.stat().st_size, sha256=sha256_of(path)) for path in sorted(folder.iterdir())
+            ]
+            manifest = _manifest(draft, encoder_info, files)
+            (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except FileExistsError as error:
+        raise BundleError(f"{target} exists already; a bundle is never overwritten, write another version") from error
+    return target
+
+
+def _write_encoder(encoder: Encoder, folder: Path) -> LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo:
+    match encoder:
+        case LinearEncoder():
+            arrays = {"table": encoder.table_ID, "intercept": encoder.intercept_D}
+            present = {name: array.astype(np.float32) for name, array in arrays.items() if array is not None}
+            np.savez(folder / LINEAR_ENCODER, allow_pickle=False, **present)
+            return LinearEncoderInfo(exponent=encoder.exponent, low_weight=encoder.low_weight)
+        case RidgeEncoder():
+            return RidgeEncoderInfo(confidence=encoder.confidence, regularization=encoder.regularization)
+        case OnnxEncoder():
+            (folder / ONNX_ENCODER).write_bytes(encoder.graph_bytes())
+            return OnnxEncoderInfo()
+        case _:
+            raise TypeError(f"no bundle form for an encoder of type {type(encoder).__name__}")
+
+
+def _write_arrays(draft: BundleDraft, folder: Path) -> None:
+    model = draft.model
+    np.save(folder / ITEM_VECTORS, model.item_vectors_ID, allow_pickle=False)
+    if model.user_vectors_UD is not None:
+        np.save(folder / USER_VECTORS, model.user_vectors_UD.astype(np.float32), allow_pickle=False)
+    np.save(folder / POPULARITY, draft.popularity_I.astype(np.float32), allow_pickle=False)
+    seen = draft.seen
+    np.savez_compressed(folder / SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
+    table = draft.item_table.drop(columns="id", errors="ignore").reset_index(drop=True)
+    table.insert(0, "id", pd.Series(draft.items.ids, dtype="string"))
+    table.to_parquet(folder / ITEM_TABLE, index=False)
+    pd.DataFrame({"id": pd.Series(draft.users.ids, dtype="string")}).to_parquet(folder / USER_TABLE, index=False)
+    faiss.write_index(draft.index, str(folder / ITEM_INDEX))
+
+
+def _manifest(
+    draft: BundleDraft, encoder: LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo, files: list[FileEntry]
+) -> Manifest:
+    policy = draft.model.policy
+    return Manifest(
+        name=draft.name,
+        version=draft.version,
+        ranker=draft.ranker,
+        paper=draft.paper,
+        created=datetime.now(UTC),
+        seed=draft.seed,
+        config=json.loads(json.dumps(draft.config)),
+        data=draft.data,
+        history=HistoryInfo(
+            positive_threshold=policy.positive_threshold, signal=policy.signal, demote_low=policy.demote_low
+        ),
+        encoder=encoder,
+        scoring=ScoringInfo(
+            dim=draft.model.dim,
+            bias_folded=draft.bias_folded,
+            fidelity=draft.fidelity,
+            overlap_at_100=draft.overlap_at_100,
+        ),
+        index=draft.index_info,
+        metrics=draft.metrics,
+        training=draft.training,
+        libraries=_libraries(),
+        commit=draft.commit,
+        files=files,
+    )
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for library in _RECORDED_LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
