@@ -1,6 +1,6 @@
 """Ratings, clicks and items: where they come from, how they are checked and how they are split."""
 
-from training.data.catalogue import SOURCES, SourceSpec
+from training.data.catalogue import SOURCES, SourceSpec, source
 from training.data.fetch import fetch
 from training.data.files import FileOptions
 from training.data.interactions import Dataset, Interactions, Split
@@ -20,4 +20,5 @@ __all__ = [
     "holdout",
     "load_dataset",
     "make_split",
+    "source",
 ]

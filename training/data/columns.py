@@ -47,7 +47,7 @@ def choose_column(
         return None
     if given is not None:
         if given not in file.names:
-            raise DataError(f"{file.path}: line 1 has no column {given!r}; it has {columns}; correct {option}")
+            raise DataError(f"{file.path}: {file.head} has no column {given!r}; it has {columns}; correct {option}")
         return given
     plain = {_plain(name): name for name in reversed(file.names)}
     usual = USUAL_NAMES[role] if names is None else names
@@ -61,7 +61,7 @@ def choose_column(
         elif any(_is_number(name) for name in file.names):
             hint = "; it looks like data: if the file has no header, give --no-header"
         raise DataError(
-            f"{file.path}: line 1 has no column for the {role}; it has {columns}; "
+            f"{file.path}: {file.head} has no column for the {role}; it has {columns}; "
             f"expected one of {', '.join(usual)}, or name it with {option}{hint}"
         )
     return found

@@ -18,6 +18,7 @@ import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -67,7 +68,7 @@ def fetch(name: str, *, announce: Callable[[str], None] = logger.info) -> Path:
 
     Args:
         name: as in the catalogue.
-        announce: told what is being downloaded, and the terms of use of what was.
+        announce: told before each download, and at no other time.
 
     Raises:
         DataError: no such data set, or no place has it; the message gives every place's reason. Nothing is left behind.
@@ -88,7 +89,6 @@ def fetch(name: str, *, announce: Callable[[str], None] = logger.info) -> Path:
         except _Failed as reason:
             reasons.append(f"{called}: {reason}")
         else:
-            announce(f"{name}: terms of use. {spec.terms}")
             return target
     if not spec.origins:
         wanted = ", ".join(spec.layouts[0])
@@ -218,5 +218,6 @@ def _publish(contents: dict[str, bytes], spec: SourceSpec, target: Path) -> None
 def _remove(folder: Path) -> None:
     """Take a folder away in one step, then delete it."""
     aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.old")
-    folder.rename(aside)
-    shutil.rmtree(aside)
+    with suppress(FileNotFoundError):  # another process was quicker
+        folder.rename(aside)
+        shutil.rmtree(aside)

@@ -25,7 +25,7 @@ from training.data.columns import choose_column, read_ids, read_ratings, read_ti
 from training.data.interactions import Dataset
 from training.data.items import read_items, with_unknown_items
 from training.data.lists import read_lists
-from training.data.tables import open_table
+from training.data.tables import TextTableFile, open_table
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,13 @@ def read_dataset(path: Path, options: FileOptions) -> Dataset:
 
 
 def _read_lists(path: Path, options: FileOptions) -> Events:
+    named = [
+        name for name in ("user_column", "item_column", "rating_column", "time_column") if getattr(options, name) is not None
+    ]
+    if named:
+        raise DataError(
+            f"{path}: a file of lists has no columns, so --{named[0].replace('_', '-')} means nothing; leave it out"
+        )
     table = read_lists(path, encoding=options.encoding)
     return Events(
         table, np.arange(len(table.frame)), read_ids(table, "user", "user"), read_ids(table, "item", "item"), None, None
@@ -111,20 +118,20 @@ def _read_lists(path: Path, options: FileOptions) -> Events:
 
 def _read_columns(path: Path, options: FileOptions) -> Events:
     file = open_table(path, form=options.form, separator=options.separator, header=options.header, encoding=options.encoding)
-    user, item, rating, time = (
-        choose_column(file, role, given, required=role in {"user", "item"}, names=None if options.header else (str(number),))
-        for number, (role, given) in enumerate(
-            (
-                ("user", options.user_column),
-                ("item", options.item_column),
-                ("rating", options.rating_column),
-                ("time", options.time_column),
-            ),
-            start=1,
-        )
-    )
+    nameless = isinstance(file, TextTableFile) and not file.header
+
+    def choose(role: str, given: str | None, number: int) -> str | None:
+        names = (str(number),) if nameless else None
+        return choose_column(file, role, given, required=role in {"user", "item"}, names=names)
+
+    user, item = choose("user", options.user_column, 1), choose("item", options.item_column, 2)
+    rating, time = choose("rating", options.rating_column, 3), choose("time", options.time_column, 4)
     assert user is not None
     assert item is not None
+    if user == item:
+        raise DataError(
+            f"{path}: the column {user!r} cannot be both user and item; name another with --user-column or --item-column"
+        )
     table = file.read([name for name in file.names if name in {user, item, rating, time}])
     return Events(
         table=table,

@@ -22,7 +22,7 @@ def load_dataset(spec: str, options: FileOptions | None = None, *, announce: Cal
     Args:
         spec: a name of the catalogue, or the path of a CSV, TSV or Parquet file.
         options: how to read a file; of a named data set only `positive_threshold` can be chosen.
-        announce: told what is being downloaded.
+        announce: told what is being downloaded, and its terms of use.
 
     Raises:
         DataError: neither a name nor a file, or data that cannot be used.
@@ -35,7 +35,9 @@ def load_dataset(spec: str, options: FileOptions | None = None, *, announce: Cal
         raise DataError(
             f"no data set and no file {spec!r}; there are the data sets {', '.join(SOURCES)}, or give the path of a file"
         )
-    return read_dataset(path, options)
+    dataset = read_dataset(path, options)
+    # A file that happens to be called like a public data set must not pass for it: its split and its terms go by the name.
+    return replace(dataset, name=f"{path.name} (file)") if dataset.name in SOURCES else dataset
 
 
 def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], None]) -> Dataset:
@@ -46,7 +48,16 @@ def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], N
             f"{', '.join(other)}: only for files; {source.name} is a named data set with a layout of its own, "
             "of which only the positive threshold can be chosen"
         )
-    dataset = source.read(fetch(source.name, announce=announce), positive_threshold=source.positive_threshold)
+    downloads: list[str] = []
+
+    def note(message: str) -> None:
+        downloads.append(message)
+        announce(message)
+
+    folder = fetch(source.name, announce=note)
+    if downloads:
+        announce(f"{source.name}: terms of use. {source.terms}")
+    dataset = source.read(folder, positive_threshold=source.positive_threshold)
     threshold = options.positive_threshold
     if threshold is None:
         return dataset

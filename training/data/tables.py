@@ -83,6 +83,8 @@ class TableFile(Protocol):
 
     path: Path
     names: list[str]
+    head: str
+    """What says the names, for messages."""
 
     def read(self, columns: list[str]) -> Table:
         """Some of the columns, all rows."""
@@ -167,9 +169,10 @@ class TextTableFile:
         self._content = read_text(path, encoding)
         first, self._header_lines = self._first_record()
         self.names = first if header else [str(number) for number in range(1, len(first) + 1)]
+        self.head = f"line {self._record_lines[0]}"
         twice = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
         if twice:
-            raise DataError(f"{path}: line 1 names the column {twice[0]!r} twice; give each column a name of its own")
+            raise DataError(f"{path}: {self.head} names the column {twice[0]!r} twice; give each column a name of its own")
 
     def _first_record(self) -> tuple[list[str], int]:
         """The fields of the first line that is not blank, and the number of lines it takes, blank ones before it included."""
@@ -212,7 +215,7 @@ class TextTableFile:
             records = [number - 1 - skipped + (1 if self.header else 0) for number, _ in ragged[:SHOWN]]
             lines = self._record_lines[records]
             where = [f"line {line}: {fields} fields" for line, (_, fields) in zip(lines, ragged, strict=False)]
-            remedy = f"expected {len(self.names)} fields separated by {self.separator!r}, as in line 1; correct or remove these lines"
+            remedy = f"expected {len(self.names)} fields separated by {self.separator!r}, as in {self.head}; correct or remove these lines"
             raise trouble(
                 self.path, count=len(ragged), unit="line", where=where, found="another number of fields", remedy=remedy
             )
@@ -248,6 +251,7 @@ class ParquetTableFile:
     def __init__(self, path: Path) -> None:
         check_is_file(path)
         self.path = path
+        self.head = "its schema"
         try:
             self._file = pyarrow.parquet.ParquetFile(path)
             self.names: list[str] = list(self._file.schema_arrow.names)

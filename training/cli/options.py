@@ -1,0 +1,188 @@
+"""Options that several commands share, as dataclasses that `spread` turns into parameters of a typer command.
+
+    @spread
+    def train(ranker: str, data: DataFlags, *, seed: int = 0) -> None:
+        split = load_split(data)
+
+Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Dataset, FileOptions, Split
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = "A file of your own"
+_SPLIT = "Split"
+
+SplitName = Literal["paper", "given", "random", "kfold", "time", "leave-last-out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFlags:
+    """How to read a file of interactions; see `training.data.FileOptions`."""
+
+    user_column: Annotated[str | None, typer.Option(help="Its column of user ids.", rich_help_panel=_FILE)] = None
+    item_column: Annotated[str | None, typer.Option(help="Its column of item ids.", rich_help_panel=_FILE)] = None
+    rating_column: Annotated[str | None, typer.Option(help="Its column of ratings, or none.", rich_help_panel=_FILE)] = None
+    time_column: Annotated[str | None, typer.Option(help="Its column of times, or none.", rich_help_panel=_FILE)] = None
+    items: Annotated[Path | None, typer.Option(help="A table of items: ids, titles, any metadata.", rich_help_panel=_FILE)] = (
+        None
+    )
+    item_id_column: Annotated[str | None, typer.Option(help="The item table's column of ids.", rich_help_panel=_FILE)] = None
+    format: Annotated[
+        Literal["csv", "tsv", "parquet", "lists"] | None,
+        typer.Option(
+            help="What the file is, where its suffix does not say; lists: a line for each user.", rich_help_panel=_FILE
+        ),
+    ] = None
+    separator: Annotated[str | None, typer.Option(help="One character between fields.", rich_help_panel=_FILE)] = None
+    header: Annotated[bool, typer.Option(help="Whether the first line names the columns.", rich_help_panel=_FILE)] = True
+    encoding: Annotated[str, typer.Option(help="Of text files.", rich_help_panel=_FILE)] = "utf-8"
+    duplicates: Annotated[
+        Literal["error", "first", "last", "max"],
+        typer.Option(help="What becomes of a pair of user and item that stands there twice.", rich_help_panel=_FILE),
+    ] = "error"
+    min_interactions: Annotated[
+        int | None, typer.Option(help="Leave out users with fewer; 1 keeps everybody.", rich_help_panel=_FILE)
+    ] = None
+    positive_threshold: Annotated[
+        float | None, typer.Option(help="The rating from which an item counts as liked.", rich_help_panel=_FILE)
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFlags(FileFlags):
+    """Which data, and how to cut them; see `training.data.make_split`."""
+
+    data: Annotated[str, typer.Option(help="A data set's name (irgan data list) or a CSV, TSV or Parquet file.")]
+    split: Annotated[
+        SplitName | None,
+        typer.Option(help="How to set test events apart; by default as usual for the data.", rich_help_panel=_SPLIT),
+    ] = None
+    test_fraction: Annotated[
+        float, typer.Option(help="The share of test events of the splits random and time.", rich_help_panel=_SPLIT)
+    ] = 0.2
+    folds: Annotated[int, typer.Option(help="Parts of the split kfold.", rich_help_panel=_SPLIT)] = 5
+    fold: Annotated[int, typer.Option(help="Which part of kfold is the test, from 0.", rich_help_panel=_SPLIT)] = 0
+    split_seed: Annotated[
+        int, typer.Option(help="Of the splits random and kfold, apart from the training's seed.", rich_help_panel=_SPLIT)
+    ] = 0
+
+
+def spread(command: Command) -> Command:
+    """Replace each parameter that is annotated with a dataclass of options by those options, for typer to see."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = hints[name]
+        if is_dataclass(kind) and isinstance(kind, type):
+            groups[name] = kind
+            inner = get_type_hints(kind, include_extras=True)
+            for field in fields(kind):
+                default = inspect.Parameter.empty if field.default is MISSING else field.default
+                keyword = inspect.Parameter.KEYWORD_ONLY
+                parameters.append(inspect.Parameter(field.name, keyword, default=default, annotation=inner[field.name]))
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=kind))
+
+    @functools.wraps(command)
+    def with_groups(**values: Any) -> Any:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        return command(**values)
+
+    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    with_groups.__annotations__ = {**annotations, "return": None}
+    with_groups.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    del with_groups.__wrapped__  # or the original's parameters would be read
+    return with_groups  # type: ignore[return-value]
+
+
+def file_options(flags: FileFlags) -> FileOptions:
+    """The flags as `training.data` takes them."""
+    from training.data import FileOptions  # noqa: PLC0415 - heavy
+
+    return FileOptions(
+        user_column=flags.user_column,
+        item_column=flags.item_column,
+        rating_column=flags.rating_column,
+        time_column=flags.time_column,
+        form=flags.format,
+        separator=_unescaped(flags.separator),
+        header=flags.header,
+        encoding=flags.encoding,
+        items=flags.items,
+        item_id_column=flags.item_id_column,
+        positive_threshold=flags.positive_threshold,
+        duplicates=flags.duplicates,
+        min_interactions=flags.min_interactions,
+    )
+
+
+def _unescaped(separator: str | None) -> str | None:
+    return "\t" if separator in {r"\t", "tab"} else separator
+
+
+def load_data(spec: str, flags: FileFlags) -> Dataset:
+    """The data set that a command was asked for; what was guessed or fetched on the way goes to stderr.
+
+    Raises:
+        DataError: data that cannot be used.
+    """
+    from training.data import load_dataset  # noqa: PLC0415 - heavy
+
+    with log_to_stderr():
+        return load_dataset(spec, file_options(flags))
+
+
+def load_split(flags: DataFlags) -> Split:
+    """The data that a command was asked for, cut in training and test part.
+
+    Raises:
+        DataError: data that cannot be used, or that do not allow the split.
+        ConfigError: impossible settings of the split.
+    """
+    from training.data import make_split  # noqa: PLC0415 - heavy
+
+    return make_split(
+        load_data(flags.data, flags),
+        flags.split,
+        seed=flags.split_seed,
+        folds=flags.folds,
+        fold=flags.fold,
+        fraction=flags.test_fraction,
+    )
+
+
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Show what `training.data` logs, down to information, while the block runs."""
+    logger = logging.getLogger("training.data")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
