@@ -14,7 +14,8 @@ import pandas as pd
 
 from app.bundle import Vocabulary
 from training.data.interactions import Interactions
-from training.data.tables import SHOWN, Table
+from training.data.tables import Table
+from training.data.text import SHOWN
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)

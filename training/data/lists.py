@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from training.data.tables import Table, read_text
+from training.data.tables import Table
+from training.data.text import read_text
 from training.errors import DataError
 
 _BLANKS = np.array([ord(" "), ord("\t"), ord("\n")], dtype=np.uint8)

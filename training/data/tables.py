@@ -19,10 +19,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from training.data.text import SHOWN, check_is_file, read_text, trouble
 from training.errors import DataError
-
-SHOWN = 5
-"""Lines that a message names; the count says how many more there are."""
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".inter": "\t", ".item": "\t"}
 """What separates fields, by the file's suffix."""
@@ -67,12 +65,6 @@ class Table:
         return trouble(self.path, count=len(positions), unit=self.unit, where=where, found=found, remedy=remedy)
 
 
-def trouble(path: Path, *, count: int, unit: str, where: list[str], found: str, remedy: str) -> DataError:
-    """One message with the file, what is wrong, in how many places, the first of them, and what to do."""
-    more = " …" if count > len(where) else ""
-    return DataError(f"{path}: {found} in {count:,} {unit}{'' if count == 1 else 's'} ({'; '.join(where)}{more}); {remedy}")
-
-
 def _shorten(value: object) -> str:
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 40 else text[:37] + "…'"
@@ -89,62 +81,6 @@ class TableFile(Protocol):
     def read(self, columns: list[str]) -> Table:
         """Some of the columns, all rows."""
         ...
-
-
-def check_is_file(path: Path) -> None:
-    """Raises DataError unless `path` is a file with something in it."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; expected a file, give one of those in it")
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    try:
-        empty = path.stat().st_size == 0
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if empty:
-        raise DataError(f"{path} is empty (0 bytes); expected a table")
-
-
-def read_text(path: Path, encoding: str = "utf-8") -> bytes:
-    """A text file's content as UTF-8 without byte order mark, every line end a newline.
-
-    Raises:
-        DataError: there is no such file, it is empty, or it is not text in this encoding.
-    """
-    check_is_file(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) and encoding == "utf-8":
-        raise DataError(f"{path} is not UTF-8 but UTF-16 from line 1 on; save it as UTF-8, or give --encoding utf-16")
-    try:
-        text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    except LookupError as error:
-        raise DataError(f"no encoding {encoding!r}; expected one such as utf-8, latin-1 or cp1252") from error
-    except UnicodeError as error:
-        bad = [number for number, line in enumerate(content.split(b"\n"), 1) if not _decodes(line, encoding)]
-        where = [f"line {number}" for number in bad[:SHOWN]]
-        remedy = "save it as UTF-8, or name its encoding, such as --encoding latin-1"
-        raise trouble(
-            path, count=len(bad), unit="line", where=where, found=f"text that is not {encoding}", remedy=remedy
-        ) from error
-    content = text.encode("utf-8")
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise DataError(f"{path} is no text: line {line} holds a zero byte; expected a table as text or Parquet")
-    content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not content.strip():
-        raise DataError(f"{path} is empty: it has blank lines only; expected a table")
-    return content
-
-
-def _decodes(line: bytes, encoding: str) -> bool:
-    try:
-        line.decode(encoding)
-    except UnicodeError:
-        return False
-    return True
 
 
 class TextTableFile:
@@ -169,7 +105,8 @@ class TextTableFile:
         self._content = read_text(path, encoding)
         first, self._header_lines = self._first_record()
         self.names = first if header else [str(number) for number in range(1, len(first) + 1)]
-        self.head = f"line {self._record_lines[0]}"
+        blank_lines = len(self._content) - len(self._content.lstrip(b"\n"))
+        self.head = f"line {blank_lines + 1}"
         twice = [name for name in dict.fromkeys(self.names) if self.names.count(name) > 1]
         if twice:
             raise DataError(f"{path}: {self.head} names the column {twice[0]!r} twice; give each column a name of its own")
@@ -229,7 +166,7 @@ class TextTableFile:
         """The line that each record starts at, blank lines left out; a quoted newline does not end a record."""
         data = np.frombuffer(self._content, dtype=np.uint8)
         is_newline = data == ord("\n")
-        inside_quotes = np.cumsum(data == ord('"')) % 2 == 1
+        inside_quotes = np.cumsum(data == ord('"'), dtype=np.uint8) % 2 == 1  # the sum may wrap, its parity stays
         starts = np.concatenate([[0], np.flatnonzero(is_newline & ~inside_quotes) + 1])
         starts = starts[starts < len(data)]
         starts = starts[~is_newline[starts]]
