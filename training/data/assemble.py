@@ -139,9 +139,13 @@ def without_short_users(events: Events, min_interactions: int | None) -> Events:
 def sorted_vocabulary(kind: str, ids: pd.Series) -> Vocabulary:
     """The distinct ids, by number if all are whole numbers, else in alphabetical order: the order of a file leaves no trace."""
     distinct = pd.Series(ids.unique(), dtype="str")
-    if distinct.str.fullmatch(r"\d{1,18}").all():
-        order = np.lexsort((distinct.to_numpy(dtype=object).astype("U"), distinct.astype(np.int64).to_numpy()))
-        return Vocabulary(kind, distinct.iloc[order].tolist())
+    if distinct.str.fullmatch(r"[0-9]+").all():
+        # Of two numbers without leading zeros the longer one is larger, however many digits they have.
+        digits = distinct.str.lstrip("0")
+        order = pd.DataFrame({"length": digits.str.len(), "digits": digits, "id": distinct}).sort_values(
+            ["length", "digits", "id"]
+        )
+        return Vocabulary(kind, order["id"].tolist())
     return Vocabulary(kind, sorted(distinct.tolist()))
 
 

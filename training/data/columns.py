@@ -49,7 +49,7 @@ def choose_column(
         if given not in file.names:
             raise DataError(f"{file.path}: {file.head} has no column {given!r}; it has {columns}; correct {option}")
         return given
-    plain = {_plain(name): name for name in reversed(file.names)}
+    plain = {plain_name(name): name for name in reversed(file.names)}
     usual = USUAL_NAMES[role] if names is None else names
     found = next((plain[name] for name in usual if name in plain), None)
     if found is not None:
@@ -67,7 +67,8 @@ def choose_column(
     return found
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A column's name as it is compared: without case, type after a colon, or blanks."""
     return name.split(":", maxsplit=1)[0].strip().lower().replace(" ", "_")
 
 

@@ -10,7 +10,7 @@ import logging
 import pandas as pd
 
 from app.bundle import Vocabulary
-from training.data.columns import USUAL_NAMES, choose_column, read_ids
+from training.data.columns import USUAL_NAMES, choose_column, plain_name, read_ids
 from training.data.tables import Table, TableFile
 
 logger = logging.getLogger(__name__)
@@ -42,26 +42,32 @@ def read_items(file: TableFile, *, id_column: str | None = None) -> tuple[Vocabu
     if twice.any():
         remedy = "expected a line for each item; correct or remove these lines"
         raise table.complaint(twice, f"an item id that stands there already (column {id_name!r})", remedy, values=ids)
-    metadata = {name: _typed(table, name) for name in file.names if name != id_name}
-    if "title" not in metadata:
-        by_plain_name = {name.split(":")[0].strip().lower().replace(" ", "_"): name for name in reversed(list(metadata))}
-        title = next((by_plain_name[name] for name in _TITLE_NAMES if name in by_plain_name), None)
-        if title is not None:
-            logger.info("%s: the titles are in column %r (by its name)", file.path, title)
-            metadata = {"title" if name == title else name: values for name, values in metadata.items()}
-    if "title" in metadata:
-        metadata["title"] = table_text(metadata["title"])
+    title = _title_column(file, id_name)
+    metadata = {
+        "title" if name == title else name: _title(table.frame[name]) if name == title else _typed(table, name)
+        for name in file.names
+        if name != id_name
+    }
     return Vocabulary("item", ids.tolist()), pd.DataFrame(metadata, index=range(len(ids)))
 
 
-def table_text(values: pd.Series) -> pd.Series:
-    """Values as text, missing ones kept."""
-    return values.map(str, na_action="ignore").astype("str")
+def _title_column(file: TableFile, id_name: str) -> str | None:
+    plain = {plain_name(name): name for name in reversed(file.names) if name != id_name}
+    title = next((plain[name] for name in _TITLE_NAMES if name in plain), None)
+    if title not in {None, "title"}:
+        logger.info("%s: the titles are in column %r (by its name)", file.path, title)
+    return title
+
+
+def _title(values: pd.Series) -> pd.Series:
+    """Titles as text, whatever they look like: a film called 1941 is no number."""
+    titles = values.map(str, na_action="ignore").astype("str")
+    return titles.mask(titles == "")
 
 
 def _typed(table: Table, name: str) -> pd.Series:
     values = table.frame[name]
-    if table.unit == "row" or name == "title":  # Parquet knows its types; a film called 1941 is no number
+    if table.unit == "row":  # Parquet knows its types
         return values
     present = values[values != ""]
     if len(present) and present.str.fullmatch(r"[+-]?(0|[1-9]\d{0,17})").all():

@@ -69,9 +69,13 @@ def test_a_split_is_a_partition_that_a_seed_determines(name: str, data: Interact
 
 @settings(max_examples=40, deadline=None)
 @given(data=interactions(), seed=st.integers(0, 1000), folds=st.integers(2, 5))
-def test_folds_cover_everything_once_and_leave_every_user_something_to_learn_from(data: Interactions, seed: int, folds: int) -> None:
+def test_folds_cover_everything_once_and_leave_every_user_something_to_learn_from(
+    data: Interactions, seed: int, folds: int
+) -> None:
     """The k test parts are disjoint, their union is all, sizes differ by one at most, nobody's events are all in one."""
-    splits = [make_split(dataset(data), "kfold", seed=seed, folds=folds, fold=fold) for fold in range(folds) if len(data) >= folds]
+    splits = [
+        make_split(dataset(data), "kfold", seed=seed, folds=folds, fold=fold) for fold in range(folds) if len(data) >= folds
+    ]
     assert sorted(pair for split in splits for pair in pairs(split.test)) == (sorted(pairs(data)) if splits else [])
     sizes = [len(split.test) for split in splits]
     assert not sizes or max(sizes) - min(sizes) <= 1
@@ -100,9 +104,7 @@ def test_a_holdout_takes_each_users_share_and_never_all_of_it(data: Interactions
 
 def test_a_holdout_of_short_histories_gives_the_share_on_average(small_interactions: Interactions) -> None:
     """12 events a user at 5% are 0.6 events a user: rounding to nearest would give 60 users × 1, rounding down none."""
-    counts = [
-        len(holdout(small_interactions, fraction=0.05, rng=np.random.default_rng(seed))[1]) for seed in range(50)
-    ]
+    counts = [len(holdout(small_interactions, fraction=0.05, rng=np.random.default_rng(seed))[1]) for seed in range(50)]
     assert np.mean(counts) == pytest.approx(0.05 * len(small_interactions), rel=0.05)
 
 
