@@ -1,13 +1,13 @@
 """Errors of the bundle contract.
 
-    BundleError
-    ├── BundleNotFound        no such folder, or no manifest in it
-    ├── ManifestInvalid       the manifest is not JSON, or breaks the schema
-    ├── SchemaUnsupported     written by a newer or unknown schema version
-    ├── FileDamaged           a file is missing, has another size or another SHA-256
-    └── ContentInvalid        the files are intact, and contradict each other or the manifest
+BundleError
+├── BundleNotFound        no such folder, or no manifest in it
+├── ManifestInvalid       the manifest is not JSON, or breaks the schema
+├── SchemaUnsupported     written by a newer or unknown schema version
+├── FileDamaged           a file is missing, has another size or another SHA-256
+└── ContentInvalid        the files are intact, and contradict each other or the manifest
 
-    UnknownId                 an external id that the vocabulary does not hold
+UnknownId                 an external id that the vocabulary does not hold
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 class BundleError(Exception):
     """A bundle cannot be read or written; the message says what was found and what to do."""
+
+    exit_code = 2
 
 
 class BundleNotFound(BundleError):
@@ -39,6 +41,8 @@ class ContentInvalid(BundleError):
 
 class UnknownId(KeyError):
     """An external id is not in the vocabulary."""
+
+    exit_code = 2
 
     def __init__(self, kind: str, ids: list[str]) -> None:
         self.kind = kind

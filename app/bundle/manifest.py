@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 """Raised whenever a reader of the old version could misread a new bundle."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

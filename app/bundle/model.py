@@ -53,12 +53,12 @@ class VectorModel:
     @property
     def num_items(self) -> int:
         """I."""
-        return self.item_vectors_ID.shape[0]
+        return int(self.item_vectors_ID.shape[0])
 
     @property
     def dim(self) -> int:
         """D, the bias dimension included."""
-        return self.item_vectors_ID.shape[1]
+        return int(self.item_vectors_ID.shape[1])
 
     def queries(self, histories: Histories, users_B: np.ndarray | None = None) -> np.ndarray:
         """Query vectors, float32 [B, D].
@@ -68,7 +68,8 @@ class VectorModel:
             users_B: their rows among the known users; where given and the model has a table, the table answers.
         """
         if users_B is not None and self.user_vectors_UD is not None:
-            return self.user_vectors_UD[users_B]
+            vectors_BD: np.ndarray = self.user_vectors_UD[users_B]
+            return vectors_BD
         if self.policy.signal == "positives":
             histories = histories.positives(self.policy.positive_threshold)
         return self.encoder.encode(histories)

@@ -134,9 +134,7 @@ def _load(path: Path, manifest: Manifest) -> Bundle:
         case LinearEncoderInfo(exponent=exponent, low_weight=low_weight):
             encoder = _linear(need(names.LINEAR_ENCODER), num_items, exponent, low_weight, manifest.history.positive_threshold)
         case RidgeEncoderInfo(confidence=confidence, regularization=regularization):
-            encoder = RidgeEncoder(
-                item_vectors_ID=item_vectors_ID, confidence=confidence, regularization=regularization
-            )
+            encoder = RidgeEncoder(item_vectors_ID=item_vectors_ID, confidence=confidence, regularization=regularization)
         case _:
             encoder = OnnxEncoder(need(names.ONNX_ENCODER), num_items=num_items)
             if encoder.signature != (OnnxEncoder.INPUTS, (OnnxEncoder.OUTPUT,)):

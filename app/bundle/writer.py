@@ -151,9 +151,7 @@ def _manifest(
         seed=draft.seed,
         config=json.loads(json.dumps(draft.config)),
         data=draft.data,
-        history=HistoryInfo(
-            positive_threshold=policy.positive_threshold, signal=policy.signal, demote_low=policy.demote_low
-        ),
+        history=HistoryInfo(positive_threshold=policy.positive_threshold, signal=policy.signal, demote_low=policy.demote_low),
         encoder=encoder,
         scoring=ScoringInfo(
             dim=draft.model.dim,

@@ -1,0 +1,74 @@
+"""Errors of the online half; each message says what was found, what was expected and what to do.
+
+    ServiceError (exit code 1)
+    ├── QueryError                what a caller asked cannot be answered
+    │   ├── QueryInvalid          a parameter breaks its type or its range
+    │   │   └── FilterInvalid     a filter names an unknown field or a value of the wrong type
+    │   ├── MalformedJson         the body is not JSON
+    │   ├── MediaTypeUnsupported  the body is not declared as JSON
+    │   └── BodyTooLarge          the body is longer than this service reads
+    ├── NoRelease                 nothing is published yet, or nothing that can be loaded
+    ├── ReleaseError              see `app.releases.errors`
+    ├── SettingsInvalid (2)       an option or an IRGAN_… variable cannot be used
+    └── AddressInUse (4)          another process listens where the service should
+
+Beside it stand `app.bundle.BundleError` and `app.bundle.UnknownId`. HTTP status codes are in `app.api.problems`, and only there.
+This module imports nothing, so that the command line can.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of everything that a person or a program using the service can cause or cure."""
+
+    exit_code = 1
+
+
+class QueryError(ServiceError):
+    """What a caller asked cannot be answered."""
+
+
+class QueryInvalid(QueryError):
+    """A parameter breaks its type or its range.
+
+    Args:
+        message: the sentence for people.
+        problems: where it is wrong, and how: pairs of a location such as `body.history.0.item` and a message.
+    """
+
+    def __init__(self, message: str, problems: list[tuple[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.problems = problems or []
+
+
+class FilterInvalid(QueryInvalid):
+    """A filter names an unknown field or carries a value of the wrong type."""
+
+
+class MalformedJson(QueryError):
+    """The body is not JSON."""
+
+
+class MediaTypeUnsupported(QueryError):
+    """The body is not declared as JSON."""
+
+
+class BodyTooLarge(QueryError):
+    """The body is longer than this service reads."""
+
+
+class NoRelease(ServiceError):
+    """Nothing is published yet, or nothing that can be loaded."""
+
+
+class SettingsInvalid(ServiceError):
+    """An option or an environment variable cannot be used."""
+
+    exit_code = 2
+
+
+class AddressInUse(ServiceError):
+    """Another process listens on the address already."""
+
+    exit_code = 4

@@ -1,0 +1,25 @@
+"""Retrieval: from a question to ranked items, by a bundle's encoder and index."""
+
+from app.retrieval.cards import ItemCards
+from app.retrieval.diversity import marginal_relevance
+from app.retrieval.filters import Condition, ItemFilters, Scalar, parse_condition
+from app.retrieval.index import ExactIndex, FaissIndex, VectorIndex
+from app.retrieval.recommend import Fallback, Query, Ranking, Recommender
+from app.retrieval.similar import SimilarItems
+
+__all__ = [
+    "Condition",
+    "ExactIndex",
+    "FaissIndex",
+    "Fallback",
+    "ItemCards",
+    "ItemFilters",
+    "Query",
+    "Ranking",
+    "Recommender",
+    "Scalar",
+    "SimilarItems",
+    "VectorIndex",
+    "marginal_relevance",
+    "parse_condition",
+]

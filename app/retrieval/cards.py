@@ -1,0 +1,64 @@
+"""What people see of an item, encoded as JSON once for each release."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+
+class ItemCards:
+    """A JSON fragment for each item: `"id": …, "title": …, "metadata": {…}`, without the braces around it.
+
+    Args:
+        item_table: metadata in row order; column `id`, perhaps `title`, and any others.
+    """
+
+    def __init__(self, item_table: pd.DataFrame) -> None:
+        ids = item_table["id"].astype(str).tolist()
+        titles = [None] * len(ids)
+        if "title" in item_table:
+            titles = [_plain(value) for value in item_table["title"].tolist()]
+        others = item_table.drop(columns=["id", "title"], errors="ignore")
+        names = [str(name) for name in others.columns]
+        records: Any = zip(*(others[name].tolist() for name in others.columns), strict=True) if names else ((),) * len(ids)
+        self._fragments = [
+            orjson.dumps({"id": item, "title": title, "metadata": dict(zip(names, map(_plain, values), strict=True))})[1:-1]
+            for item, title, values in zip(ids, titles, records, strict=True)
+        ]
+
+    def fragment(self, row: int) -> bytes:
+        """The fragment of one item."""
+        return self._fragments[row]
+
+    def ranked(self, rows: list[int], scores: list[float]) -> bytes:
+        """A JSON array of the items in the order given, each with its rank and score."""
+        fragments = self._fragments
+        return b"[%b]" % b",".join(
+            [
+                b'{"rank":%d,"score":%b,%b}' % (rank, repr(score).encode(), fragments[row])
+                for rank, (row, score) in enumerate(zip(rows, scores, strict=True), 1)
+            ]
+        )
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
+    """A value that JSON has; missing values become null, times ISO 8601."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case list() | tuple() | np.ndarray():
+            return [_plain(element) for element in value]
+        case dict():
+            return {str(key): _plain(element) for key, element in value.items()}
+        case np.generic():
+            return _plain(value.item())
+        case _ if pd.isna(value):
+            return None
+        case _:
+            return value.isoformat() if hasattr(value, "isoformat") else str(value)

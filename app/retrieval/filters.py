@@ -1,0 +1,259 @@
+"""Metadata filters: from conditions on the item table's columns to the set of items that may be answered.
+
+Shapes: I items, P postings (an item has one for each of its values).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from app.errors import FilterInvalid
+
+Scalar = str | int | float | bool
+
+_CACHED_BYTES = 64 * 2**20
+"""Memory for compiled filters: at least 16 of them, however large the catalogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One demand on one column: any of some values, or a range.
+
+    Attributes:
+        field: the column.
+        any_of: the values of which the item must have one; None for a range.
+        gte, lte: the ends of the range, both included; None leaves it open.
+        from_text: whether the values still are text from a URL, to be read as the column's type.
+    """
+
+    field: str
+    any_of: tuple[Scalar, ...] | None = None
+    gte: Scalar | None = None
+    lte: Scalar | None = None
+    from_text: bool = False
+
+
+_TEXT_FORM = re.compile(r"(?P<field>[^:<>=]+)(?P<operator>:|>=|<=)(?P<value>.+)", re.DOTALL)
+
+
+def parse_condition(text: str) -> Condition:
+    """A condition from its form in a URL: `genres:Comedy`, `genres:Comedy|Drama`, `year>=1990`, `year<=1999`.
+
+    Raises:
+        FilterInvalid: the text has another form.
+    """
+    match = _TEXT_FORM.fullmatch(text)
+    if match is None:
+        raise FilterInvalid(
+            f"filter {text!r} cannot be read; expected FIELD:VALUE, FIELD:VALUE|VALUE, FIELD>=VALUE or FIELD<=VALUE"
+        )
+    field, operator, value = match["field"].strip(), match["operator"], match["value"]
+    if operator == ":":
+        return Condition(field, any_of=tuple(value.split("|")), from_text=True)
+    return Condition(field, gte=value, from_text=True) if operator == ">=" else Condition(field, lte=value, from_text=True)
+
+
+class _Column(Protocol):
+    kind: str
+
+    def read(self, text: str) -> Scalar:
+        """A value from its text; ValueError if it is none of this column's type."""
+        ...
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether the value is of this column's type."""
+        ...
+
+    def any_of(self, values: Sequence[Scalar]) -> np.ndarray: ...
+
+    def between(self, gte: Scalar | None, lte: Scalar | None, /) -> np.ndarray: ...
+
+
+class _TextColumn:
+    """Strings, or lists of strings; an item matches by any of its own."""
+
+    def __init__(self, column: pd.Series, *, kind: str) -> None:
+        self.kind = kind
+        self._column = column
+
+    @cached_property
+    def _postings(self) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+        """Value → code, and the rows of code c at rows[starts[c]:starts[c + 1]]."""
+        exploded = (
+            self._column.reset_index(drop=True).explode()
+            if self.kind == "list of text"
+            else self._column.reset_index(drop=True)
+        )
+        exploded = exploded.dropna()
+        codes_P, values = pd.factorize(exploded.astype(str))
+        order_P = np.argsort(codes_P, kind="stable")
+        starts = np.zeros(len(values) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(codes_P, minlength=len(values)), out=starts[1:])
+        return {str(v): c for c, v in enumerate(values)}, exploded.index.to_numpy()[order_P], starts
+
+    def read(self, text: str) -> str:
+        return text
+
+    def holds(self, value: Scalar) -> bool:
+        return isinstance(value, str)
+
+    def any_of(self, values: Sequence[Scalar]) -> np.ndarray:
+        code_of, rows_P, starts = self._postings
+        allowed_I = np.zeros(len(self._column), dtype=bool)
+        for code in (code_of.get(str(v)) for v in values):
+            if code is not None:
+                allowed_I[rows_P[starts[code] : starts[code + 1]]] = True
+        return allowed_I
+
+    def between(self, *_: Scalar | None) -> np.ndarray:
+        raise ValueError("a range needs a column of numbers or dates")
+
+
+class _NumberColumn:
+    """Numbers and dates; an item without a value matches nothing."""
+
+    def __init__(self, numbers_I: np.ndarray, *, kind: str) -> None:
+        self.kind = kind
+        self._numbers_I = numbers_I
+
+    def read(self, text: str) -> Scalar:
+        return float(text)
+
+    def holds(self, value: Scalar) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    def _number(self, value: Scalar) -> float:
+        return float(value)
+
+    def any_of(self, values: Sequence[Scalar]) -> np.ndarray:
+        allowed_I: np.ndarray = np.isin(self._numbers_I, [self._number(v) for v in values])
+        return allowed_I
+
+    def between(self, gte: Scalar | None, lte: Scalar | None) -> np.ndarray:
+        allowed_I: np.ndarray = ~np.isnan(self._numbers_I)  # comparisons with NaN are false, but an open end compares nothing
+        if gte is not None:
+            allowed_I &= self._numbers_I >= self._number(gte)
+        if lte is not None:
+            allowed_I &= self._numbers_I <= self._number(lte)
+        return allowed_I
+
+
+class _DateColumn(_NumberColumn):
+    """Times as seconds since 1970, UTC; values are ISO 8601 text, and a plain date is its midnight."""
+
+    def __init__(self, column: pd.Series) -> None:
+        utc = pd.to_datetime(column, utc=True)
+        seconds_I = (utc - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(dtype=np.float64, na_value=np.nan)
+        super().__init__(seconds_I, kind="date")
+
+    def read(self, text: str) -> Scalar:
+        self._number(text)
+        return text
+
+    def holds(self, value: Scalar) -> bool:
+        return isinstance(value, str)
+
+    def _number(self, value: Scalar) -> float:
+        stamp = pd.Timestamp(str(value))
+        if not isinstance(stamp, pd.Timestamp) or pd.isna(stamp):
+            raise ValueError(f"{value!r} is no date")
+        return float((stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).timestamp())
+
+
+class _FlagColumn(_NumberColumn):
+    """True and false."""
+
+    def __init__(self, column: pd.Series) -> None:
+        super().__init__(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), kind="true or false")
+
+    def read(self, text: str) -> Scalar:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
+
+    def holds(self, value: Scalar) -> bool:
+        return isinstance(value, bool)
+
+    def between(self, *_: Scalar | None) -> np.ndarray:
+        raise ValueError("a range needs a column of numbers or dates")
+
+
+def _column(column: pd.Series) -> _Column:
+    kind = column.dtype
+    if pd.api.types.is_bool_dtype(kind):
+        return _FlagColumn(column)
+    if pd.api.types.is_numeric_dtype(kind):
+        return _NumberColumn(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), kind="number")
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return _DateColumn(column)
+    present = column.dropna()
+    if kind.kind == "O" and len(present) and isinstance(present.iloc[0], list | tuple | np.ndarray):
+        return _TextColumn(column, kind="list of text")
+    return _TextColumn(column, kind="text")
+
+
+class ItemFilters:
+    """Compiles conditions on an item table; what was compiled is kept.
+
+    Args:
+        item_table: metadata in row order, I rows.
+    """
+
+    def __init__(self, item_table: pd.DataFrame) -> None:
+        self._columns = {str(name): _column(item_table[name]) for name in item_table.columns}
+        self._num_items = len(item_table)
+        size = max(16, min(4096, _CACHED_BYTES // max(1, self._num_items)))
+        self._compiled = lru_cache(maxsize=size)(self._compile)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Each field that can be filtered by, and its type in words."""
+        return {name: column.kind for name, column in self._columns.items()}
+
+    def allowed(self, conditions: Iterable[Condition]) -> np.ndarray | None:
+        """The items that meet all conditions, bool [I], not to be written to; None where there are no conditions.
+
+        Raises:
+            FilterInvalid: an unknown field, or a value that is not of the column's type.
+        """
+        key = tuple(conditions)
+        return self._compiled(key) if key else None
+
+    def _compile(self, conditions: tuple[Condition, ...]) -> np.ndarray:
+        allowed_I = np.ones(self._num_items, dtype=bool)
+        for condition in conditions:
+            allowed_I &= self._meets(condition)
+        allowed_I.flags.writeable = False
+        return allowed_I
+
+    def _meets(self, condition: Condition) -> np.ndarray:
+        field = condition.field
+        column = self._columns.get(field)
+        if column is None:
+            known = ", ".join(f"{name} ({kind})" for name, kind in self.fields.items())
+            raise FilterInvalid(
+                f"there is no field {field!r} to filter by; there are {known}", [(f"filters.{field}", "unknown field")]
+            )
+        try:
+            if condition.any_of is not None:
+                return column.any_of([_typed(column, v, condition.from_text) for v in condition.any_of])
+            ends = (None if v is None else _typed(column, v, condition.from_text) for v in (condition.gte, condition.lte))
+            return column.between(*ends)
+        except (ValueError, OverflowError) as error:
+            message = f"field {field!r} is a {column.kind}: {error}"
+            raise FilterInvalid(message, [(f"filters.{field}", str(error))]) from error
+
+
+def _typed(column: _Column, value: Scalar, from_text: bool) -> Scalar:
+    if from_text:
+        return column.read(str(value))
+    if not column.holds(value):
+        raise ValueError(f"{value!r} is not of that type")
+    return value

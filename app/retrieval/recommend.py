@@ -1,0 +1,201 @@
+"""From a question to ranked rows: known users, histories, and the fallback of last resort.
+
+Shapes: I items, D dimensions, N events of a history, K answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.bundle import Bundle, Histories, Row
+from app.retrieval.diversity import marginal_relevance
+from app.retrieval.filters import Condition, ItemFilters
+from app.retrieval.index import FaissIndex, VectorIndex, best, exact_scores
+
+Fallback = Literal["popularity"]
+
+_POOL = 4
+"""Candidates that diversity chooses from, as a multiple of k …"""
+_SMALLEST_POOL, _LARGEST_POOL = 100, 2000
+"""… within these bounds."""
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question for recommendations.
+
+    Attributes:
+        user: the id of a user, known or not; None asks for whoever has the history.
+        history: item ids with ratings (NaN where there is none), used where `user` is None; of an item that stands there twice the
+            later entry counts.
+        k: how many items, at least 1.
+        exclude: ids that must not be answered; unknown ones do no harm.
+        exclude_seen: whether what the user has had is left out.
+        filters: conditions that every answered item meets.
+        diversity: 0 for the plain ranking, up to 1.
+    """
+
+    user: str | None = None
+    history: Sequence[tuple[str, float]] = ()
+    k: int = 10
+    exclude: Sequence[str] = ()
+    exclude_seen: bool = True
+    filters: tuple[Condition, ...] = ()
+    diversity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Ranked items.
+
+    Attributes:
+        rows: best first.
+        scores: what orders them before diversity does; float64 inner products, cosines for similar items, counts for popularity.
+        fallback: what ranked instead of the ranker, if anything did.
+        unknown_items: ids of the history that the catalogue does not hold.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    fallback: Fallback | None = None
+    unknown_items: tuple[str, ...] = ()
+
+
+class Recommender:
+    """Answers for one bundle. Nothing in it changes, so any thread may ask.
+
+    Args:
+        bundle: a verified bundle.
+        index: what searches its item vectors; by default the bundle's own FAISS index.
+    """
+
+    def __init__(self, bundle: Bundle, index: VectorIndex | None = None) -> None:
+        self._bundle = bundle
+        self._model = bundle.model
+        self._index = index or FaissIndex(bundle.index, bundle.model.item_vectors_ID)
+        self.filters = ItemFilters(bundle.item_table)
+        self.unit_vectors_ID = _unit(self._model.item_vectors_ID[:, : -1 if bundle.manifest.scoring.bias_folded else None])
+        self._popularity_I = bundle.popularity_I.astype(np.float64)
+        self._by_popularity = np.lexsort((np.arange(len(bundle.items)), -self._popularity_I))
+
+    def recommend(self, query: Query) -> Ranking:
+        """The best items for the query.
+
+        Raises:
+            FilterInvalid: a filter cannot be compiled.
+        """
+        history, user, unknown_items = self._history(query)
+        allowed_I = self.filters.allowed(query.filters)
+        seen = history.items if query.exclude_seen else _NONE
+        allowed_I = self._without(allowed_I, seen, query.exclude)
+        query_D = self._query(history, user)
+        if query_D is None:
+            return self.popular(query.k, allowed_I, query.diversity, unknown_items)
+        low = _NONE if query.exclude_seen else history.items[self._model.demoted(history)]
+        if len(low):
+            return Ranking(*self._with_low_last(query_D, query, allowed_I, low), unknown_items=unknown_items)
+        return Ranking(*self.search(self._index, query_D, query.k, allowed_I, query.diversity), unknown_items=unknown_items)
+
+    def popular(
+        self, k: int, allowed_I: np.ndarray | None, diversity: float = 0.0, unknown_items: tuple[str, ...] = ()
+    ) -> Ranking:
+        """The most popular items among those allowed, ties by the lower row; an answer that says that it is a fallback."""
+        order = self._by_popularity if allowed_I is None else self._by_popularity[allowed_I[self._by_popularity]]
+        rows_C = order[: self._pool(k, diversity)]
+        rows_K, scores_K = self._diversify(rows_C, self._popularity_I[rows_C], k, diversity)
+        return Ranking(rows_K, scores_K, "popularity", unknown_items)
+
+    def search(
+        self, index: VectorIndex, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None, diversity: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best allowed items of an index, diversified if wanted: rows int64 [K] and scores float64 [K]."""
+        rows_C, scores_C = index.search(query_D, self._pool(k, diversity), allowed_I)
+        return self._diversify(rows_C, scores_C, k, diversity)
+
+    def _history(self, query: Query) -> tuple[Histories, Row | None, tuple[str, ...]]:
+        if query.user is not None:
+            user = self._bundle.users.find(query.user)
+            return (_EMPTY if user is None else self._seen(user)), user, ()
+        find = self._bundle.items.find
+        known: dict[int, float] = {}
+        unknown: dict[str, None] = {}
+        for item, rating in query.history:
+            row = find(item)
+            if row is None:
+                unknown[item] = None
+            else:
+                known[row] = rating
+        return Histories.of([list(known)], [list(known.values())]), None, tuple(unknown)
+
+    def _seen(self, user: Row) -> Histories:
+        seen = self._bundle.seen
+        start, end = seen.offsets[user], seen.offsets[user + 1]
+        return Histories(np.array([0, end - start]), seen.items[start:end], seen.ratings[start:end])
+
+    def _query(self, history: Histories, user: Row | None) -> np.ndarray | None:
+        """The query vector float32 [D], or None where nothing is known to rank by."""
+        if user is not None and self._model.user_vectors_UD is not None:
+            query_D: np.ndarray = self._model.user_vectors_UD[user]
+        elif len(history.items):
+            query_D = self._model.queries(history)[0]
+        else:
+            return None
+        # A zero vector ranks nothing: the encoder saw no event that it makes something of.
+        return query_D if query_D.any() else None
+
+    def _without(self, allowed_I: np.ndarray | None, seen: np.ndarray, exclude: Sequence[str]) -> np.ndarray | None:
+        find = self._bundle.items.find
+        excluded = [row for row in map(find, exclude) if row is not None]
+        if not len(seen) and not excluded:
+            return allowed_I
+        allowed_I = np.ones(self._model.num_items, dtype=bool) if allowed_I is None else allowed_I.copy()
+        allowed_I[seen] = False
+        if excluded:
+            allowed_I[excluded] = False
+        return allowed_I
+
+    def _with_low_last(
+        self, query_D: np.ndarray, query: Query, allowed_I: np.ndarray | None, low: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `search`, with the items rated low behind all others, their scores one range lower as in `VectorModel.scores`."""
+        others_I = np.ones(self._model.num_items, dtype=bool) if allowed_I is None else allowed_I.copy()
+        others_I[low] = False
+        rows_K, scores_K = np.zeros(0, dtype=np.int64), np.zeros(0)
+        if others_I.any():
+            rows_K, scores_K = self.search(self._index, query_D, query.k, others_I, query.diversity)
+        missing = query.k - len(rows_K)
+        last = np.unique(low if allowed_I is None else low[allowed_I[low]])
+        if missing <= 0 or not len(last):
+            return rows_K, scores_K
+        scores_I = exact_scores(self._model.item_vectors_ID, query_D, np.arange(self._model.num_items))
+        shift = scores_I.max() - scores_I.min() + 1.0
+        last_rows, last_scores = best(last, scores_I[last] - shift, missing)
+        return np.concatenate([rows_K, last_rows]), np.concatenate([scores_K, last_scores])
+
+    def _pool(self, k: int, diversity: float) -> int:
+        return k if diversity <= 0 else max(k, min(max(_POOL * k, _SMALLEST_POOL), _LARGEST_POOL))
+
+    def _diversify(self, rows_C: np.ndarray, scores_C: np.ndarray, k: int, diversity: float) -> tuple[np.ndarray, np.ndarray]:
+        if diversity <= 0:
+            return rows_C, scores_C
+        chosen = marginal_relevance(scores_C, self.unit_vectors_ID[rows_C], k, diversity)
+        return rows_C[chosen], scores_C[chosen]
+
+
+_EMPTY = Histories.of([[]])
+
+
+def _unit(vectors_ID: np.ndarray) -> np.ndarray:
+    """The vectors brought to length one, in a new array; zero vectors stay zero. Float32 [I, D]."""
+    norms_I = np.sqrt(np.einsum("id,id->i", vectors_ID, vectors_ID, dtype=np.float64))
+    unit_ID: np.ndarray = np.divide(vectors_ID, np.where(norms_I > 0, norms_I, 1.0)[:, None], dtype=np.float64).astype(
+        np.float32
+    )
+    unit_ID.flags.writeable = False
+    return unit_ID
