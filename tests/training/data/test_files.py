@@ -256,6 +256,13 @@ BAD: dict[str, tuple[str | bytes, dict[str, object], list[str]]] = {
     "columns of a file of lists": (GOOD, {"form": "lists", "user_column": "user_id"}, ["--user-column means nothing"]),
     "lists without items": ("1\n2\n", {"form": "lists"}, ["2 lines name a user and no item"]),
     "an impossible separator": (GOOD, {"separator": "::"}, ["separator '::' is impossible"]),
+    "lines of a Windows file": (b"user,item,rating\r\n\r\na,x,5\r\n\r\na,y,bad\r\n", {}, ["line 5: 'bad'"]),
+    "lines of an old Mac file": (b"user,item,rating\ra,x,5\ra,y,bad\r", {}, ["line 3: 'bad'"]),
+    "lines of a file of lists": (
+        "1 x y\n\n2 x y x\n",
+        {"form": "lists"},
+        ["in 1 line ", "line 3: user '2', item 'x', as line 3"],
+    ),
     "impossible least": (GOOD, {"min_interactions": 0}, ["expected 1 or more"]),
 }
 

@@ -98,6 +98,20 @@ def test_movielens_1m_carries_the_titles_of_its_own_films(data_dir: Path) -> Non
     assert titles[0] == "American Beauty"
     assert sum(title.startswith("Star Wars: Episode") for title in titles) == 2
     assert "Saving Private Ryan" in titles
+    ranks = {
+        0: 1,
+        50: 52,
+        653: 678,
+        980: 1046,
+        1798: 1978,
+        2041: 2231,
+        2402: 2602,
+        2403: 2605,
+        2745: 2953,
+        3347: 3586,
+        3705: 3952,
+    }
+    assert {rank: int(data.items.id(rank)) for rank in ranks} == ranks, "as other publications of this layout number the films"
     assert len(UNRATED_IN_1M) == len(set(UNRATED_IN_1M)) == 3883 - 3706
     split = make_split(dataset)
     assert (split.name, len(split.train), len(split.test)) == ("given", 457_819, 117_462)
@@ -109,7 +123,7 @@ def test_movielens_1m_carries_the_titles_of_its_own_films(data_dir: Path) -> Non
     [("gowalla", (29_858, 40_981), 719_081 + 91_047, 217_242), ("douban", (2_999, 3_000), 123_202, 13_689)],
 )
 def test_the_others_have_their_published_counts(
-    data_dir: Path, name: str, users: int, items: int, train: int, test: int
+    data_dir: Path, name: str, shape: tuple[int, int], train: int, test: int
 ) -> None:
     if not (data_dir / name).is_dir():
         pytest.skip(f"no {name} in {data_dir}")
