@@ -159,7 +159,7 @@ def _load(path: Path, manifest: Manifest) -> Bundle:
             raise ContentInvalid(f"{path}: {what} is {found}, expected {wanted}")
     if not np.isfinite(item_vectors_ID).all():
         raise ContentInvalid(f"{path}: items.npy holds values that are not finite")
-    if len(seen.items) and not (0 <= seen.items.min() and seen.items.max() < num_items):
+    if len(seen.items) and (seen.items.min() < 0 or seen.items.max() >= num_items):
         raise ContentInvalid(f"{path}: seen.npz names item rows outside of 0 … {num_items - 1}")
     _set_search_parameters(index, manifest.index.parameters)
     history = manifest.history
@@ -201,8 +201,8 @@ def _seen(path: Path) -> Histories:
 
 def _linear(path: Path, num_items: int, exponent: float, low_weight: float, threshold: float) -> LinearEncoder:
     with np.load(path, allow_pickle=False) as stored:
-        table_ID = stored["table"] if "table" in stored else None
-        intercept_D = stored["intercept"] if "intercept" in stored else None
+        table_ID = stored.get("table")
+        intercept_D = stored.get("intercept")
     if table_ID is not None and table_ID.shape[0] != num_items:
         raise ContentInvalid(f"{path}: the table has {table_ID.shape[0]} rows, expected one for each of {num_items} items")
     return LinearEncoder(

@@ -1,0 +1,71 @@
+"""Around every request: its id, its time, and a last word if it fails."""
+
+from __future__ import annotations
+
+import logging
+import os
+from time import perf_counter
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.metrics import Metrics
+from app.api.problems import internal_problem
+
+logger = logging.getLogger(__name__)
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Observed:
+    """Gives each request an id, measures it, and answers for mistakes of ours.
+
+    A plain ASGI class: the usual base class costs a task and two queues per request. The id is always new, never the caller's, since
+    events are credited by it.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection or request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id = os.urandom(16).hex()
+        state = scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        except ClientDisconnect:
+            status = status or 499  # nobody is left to answer; the number is nginx's for this
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            if status:
+                raise  # half an answer is out: only closing the connection tells the caller
+            await internal_problem(Request(scope))(scope, receive, observed)
+        finally:
+            self._observe(scope, state, status, perf_counter() - started)
+
+    def _observe(self, scope: Scope, state: dict[str, str], status: int, seconds: float) -> None:
+        route = scope.get("route")
+        # Labels are bounded: whatever a caller invents counts as one.
+        self._metrics.observe(
+            method=scope["method"] if scope["method"] in _METHODS else "other",
+            route=route.path if route is not None else "unmatched",
+            status=status,
+            ranker=state.get("ranker", ""),
+            seconds=seconds,
+        )
+        if "problem" in state:
+            self._metrics.problem(state["problem"])

@@ -1,0 +1,72 @@
+"""What operators and their machines ask: health, metrics, and what is released."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api.problems import Problem
+from app.api.schemas import Alive, BundleState, Ready, Releases, SlotState
+from app.releases import LiveRelease
+
+router = APIRouter()
+
+
+@router.get("/health/live", tags=["operations"], summary="Whether the process runs")
+async def live() -> Alive:
+    """Answers as long as the process does; depends on nothing else."""
+    return Alive()
+
+
+@router.get(
+    "/health/ready",
+    tags=["operations"],
+    summary="Whether the service can answer",
+    responses={503: {"description": "No release is live", "model": Problem, "content": {"application/problem+json": {}}}},
+)
+async def ready(request: Request) -> Ready:
+    """Answers once a release is live, and says which."""
+    release = request.app.state.live.release()
+    return Ready(release=release.name, ranker=release.ranker)
+
+
+@router.get(
+    "/metrics",
+    tags=["operations"],
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus's text format"}},
+)
+async def metrics(request: Request) -> Response:
+    """Requests, problems, times by route and ranker, fallbacks, and the live release."""
+    return Response(request.app.state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/releases", tags=["releases"], summary="What is published, and what is live")
+async def releases(request: Request) -> Releases:
+    """Slots and bundles in the folder of releases, and the release that this process answers from."""
+    return await asyncio.to_thread(_releases, request.app.state.live)
+
+
+def _releases(live: LiveRelease) -> Releases:
+    current = None if live.current is None else live.current.name
+    return Releases(
+        live=current,
+        slots=[
+            SlotState(slot=slot, release=release, live=slot == live.slot and release == current)
+            for slot, release in live.store.slots().items()
+        ],
+        bundles=[
+            BundleState(
+                release=f"{manifest.name}/{manifest.version}",
+                ranker=manifest.ranker,
+                created=manifest.created.isoformat(),
+                metrics=manifest.metrics,
+            )
+            for manifest in live.store.published()
+        ],
+    )

@@ -1,0 +1,137 @@
+"""Errors as HTTP: the one table of status codes, and problem details (RFC 9457) for everything that is no answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.bundle import UnknownId
+from app.errors import BodyTooLarge, FilterInvalid, MalformedJson, MediaTypeUnsupported, NoRelease, QueryInvalid
+from app.releases import SlotInvalid
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its HTTP status, the last word of its type, and its title."""
+
+    status: int
+    name: str
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """What a program tells kinds apart by."""
+        return f"urn:irgan:problem:{self.name}"
+
+
+KINDS: dict[type[Exception], Kind] = {
+    MalformedJson: Kind(400, "malformed-json", "The body is not JSON"),
+    UnknownId: Kind(404, "unknown-id", "There is no such thing in the catalogue"),
+    BodyTooLarge: Kind(413, "body-too-large", "The body is too long"),
+    MediaTypeUnsupported: Kind(415, "unsupported-media-type", "The body is not declared as JSON"),
+    FilterInvalid: Kind(422, "invalid-filter", "A filter cannot be used"),
+    QueryInvalid: Kind(422, "invalid-request", "The request is not valid"),
+    SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
+    NoRelease: Kind(503, "no-release", "No release is live"),
+}
+"""Every error that a request can meet."""
+
+_NOT_FOUND = Kind(404, "no-such-path", "There is nothing at this path")
+_METHOD = Kind(405, "method-not-allowed", "This path does not know the method")
+_INTERNAL = Kind(500, "internal", "The service failed")
+_OF_STATUS = {kind.status: kind for kind in (_NOT_FOUND, _METHOD, _INTERNAL)}
+
+
+class Fault(BaseModel):
+    """One place in a request that is wrong."""
+
+    location: str
+    """Such as `body.history.0.item` or `query.k`."""
+    message: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer (RFC 9457)."""
+
+    type: str
+    """What programs tell kinds of problems apart by."""
+    title: str
+    status: int
+    detail: str
+    """For people: what was found, what was expected and what to do."""
+    request_id: str
+    errors: list[Fault] = []
+    """Every place that is wrong, if the request is."""
+
+
+def problem_response(
+    request: Request,
+    kind: Kind,
+    detail: str,
+    faults: list[tuple[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as a response."""
+    state = request.scope.get("state", {})
+    state["problem"] = kind.name
+    content: dict[str, Any] = {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "request_id": state.get("request_id", ""),
+        "errors": [{"location": location, "message": message} for location, message in faults or []],
+    }
+    return Response(orjson.dumps(content), status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def internal_problem(request: Request) -> Response:
+    """What is said of a mistake of ours: nothing but where to look."""
+    return problem_response(request, _INTERNAL, "this is a mistake of the service; its log names the request by its request_id")
+
+
+def invalid(error: ValidationError, place: str) -> QueryInvalid:
+    """A validation error of `place` (`query` or `body`) as one of ours."""
+    faults = []
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        location = ".".join(map(str, (place, *(part for part in found["loc"] if part not in _TAGS))))
+        faults.append((location, found["msg"].removeprefix("Value error, ")))
+    more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return QueryInvalid(f"{faults[0][0]}: {faults[0][1]}{more}", faults)
+
+
+_TAGS = ("one", "batch")
+"""Pydantic names the branch of a union it took; callers do not know these names."""
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Let every error leave as problem details."""
+
+    async def ours(request: Request, error: Exception) -> Response:
+        kind = next(KINDS[base] for base in type(error).__mro__ if base in KINDS)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if kind.status == 503 else {}
+        return problem_response(request, kind, str(error), getattr(error, "problems", None), headers)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = _OF_STATUS.get(error.status_code) or Kind(error.status_code, "http", error.detail)
+        detail = f"{request.method} {request.url.path}: {error.detail}; the paths and methods there are stand in /openapi.json"
+        return problem_response(request, kind, detail, None, error.headers)
+
+    for error in KINDS:
+        app.add_exception_handler(error, ours)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,189 @@
+"""`/v1`: recommendations and similar items."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import faiss
+import orjson
+from fastapi import APIRouter, Body, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import schemas
+from app.api.direct import DirectRoute
+from app.api.problems import Problem
+from app.errors import QueryInvalid
+from app.releases import Release
+from app.retrieval import Query as Question
+from app.retrieval import Ranking
+from app.settings import Settings
+
+_AT_ONCE_K = 200
+"""Questions for more items than this, and diverse ones for a tenth of it, are answered beside the event loop."""
+
+
+def _documented(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"description": text, "model": Problem, "content": {"application/problem+json": {}}}
+        for status, text in texts.items()
+    }
+
+
+_PROBLEMS = _documented(
+    {
+        422: "A parameter is out of range, or a filter cannot be used",
+        503: "No release is live yet; try again after the seconds in `Retry-After`",
+    }
+)
+_BODY_PROBLEMS = _PROBLEMS | _documented(
+    {400: "The body is not JSON", 413: "The body is too long", 415: "The body is not declared as JSON"}
+)
+
+router = APIRouter(prefix="/v1", tags=["rankings"], route_class=DirectRoute)
+
+
+@router.get(
+    "/recommendations/{user_id:path}",
+    summary="Recommendations for a known user",
+    response_model=schemas.RankingAnswer,
+    responses=_PROBLEMS,
+)
+async def recommend_to_user(
+    request: Request,
+    user_id: Annotated[str, Path(description="The user's id in the data that the ranker learned from.", examples=["196"])],
+    query: Annotated[schemas.RecommendationParameters, Query()],
+) -> Response:
+    """The best items for a user. A user whom the ranker does not know gets the most popular ones, and `fallback` says so."""
+    question = Question(
+        user=user_id, k=query.k, exclude_seen=query.exclude_seen, filters=query.conditions(), diversity=query.diversity
+    )
+    return await _answered(request, question)
+
+
+@router.post(
+    "/recommendations",
+    summary="Recommendations for a history, or for several at once",
+    response_model=schemas.RankingAnswer | schemas.BatchAnswer,
+    responses=_BODY_PROBLEMS,
+)
+async def recommend(
+    request: Request,
+    body: Annotated[
+        schemas.RecommendationBody,
+        Body(
+            openapi_examples={
+                "history": {
+                    "summary": "Someone never seen before, by three films",
+                    "value": {"history": [{"item": "50", "rating": 5}, {"item": "172", "rating": 4}, {"item": "1"}], "k": 5},
+                },
+                "filtered": {
+                    "summary": "Comedies and dramas of the nineties, unlike each other",
+                    "value": {
+                        "user": "196",
+                        "filters": {"genres": ["Comedy", "Drama"], "year": {"gte": 1990, "lte": 1999}},
+                        "exclude": ["127"],
+                        "diversity": 0.3,
+                    },
+                },
+                "batch": {
+                    "summary": "Two questions",
+                    "value": {"requests": [{"user": "196"}, {"history": [{"item": "50"}], "k": 3}]},
+                },
+            }
+        ),
+    ],
+) -> Response:
+    """The best items for whoever has the history, without retraining; with `requests`, an answer to each of several questions."""
+    settings: Settings = request.app.state.settings
+    if isinstance(body, schemas.RecommendationRequest):
+        _check_lists(settings, body, "body")
+        return await _answered(request, body.query())
+    if len(body.requests) > settings.max_batch:
+        raise _beyond("body.requests", len(body.requests), "max_batch", settings.max_batch)
+    for position, one in enumerate(body.requests):
+        _check_k(settings, one.k, f"body.requests.{position}.k")
+        _check_lists(settings, one, f"body.requests.{position}")
+    release: Release = request.app.state.live.release()
+    request.scope["state"]["ranker"] = release.ranker
+    questions = [one.query() for one in body.requests]
+    rankings = await asyncio.to_thread(_rank_all, release, questions)
+    request_id = request.scope["state"]["request_id"]
+    answers = [_encoded(request, release, ranking, f"{request_id}-{n}") for n, ranking in enumerate(rankings)]
+    return Response(b'{"answers":[%b]}' % b",".join(answers), media_type="application/json")
+
+
+@router.get(
+    "/items/{item_id:path}/similar",
+    summary="Items like an item",
+    response_model=schemas.RankingAnswer,
+    responses=_PROBLEMS | _documented({404: "The catalogue holds no such item"}),
+)
+async def similar_items(
+    request: Request,
+    item_id: Annotated[str, Path(description="The item's id in the catalogue.", examples=["50"])],
+    query: Annotated[schemas.SimilarParameters, Query()],
+) -> Response:
+    """The items most like one, by the cosine of what the ranker learned of them; popularity as such plays no part."""
+    _check_k(request.app.state.settings, query.k, "query.k")
+    release: Release = request.app.state.live.release()
+    request.scope["state"]["ranker"] = release.ranker
+    ranking = release.similar.similar(item_id, k=query.k, filters=query.conditions(), diversity=query.diversity)
+    return _response(request, release, ranking)
+
+
+async def _answered(request: Request, question: Question) -> Response:
+    place = "query.k" if request.method == "GET" else "body.k"
+    _check_k(request.app.state.settings, question.k, place)
+    release: Release = request.app.state.live.release()
+    request.scope["state"]["ranker"] = release.ranker
+    if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
+        ranking = (await asyncio.to_thread(_rank_all, release, [question]))[0]
+    else:
+        ranking = release.recommender.recommend(question)
+    return _response(request, release, ranking)
+
+
+def _rank_all(release: Release, questions: list[Question]) -> list[Ranking]:
+    faiss.omp_set_num_threads(1)  # counts for the calling thread
+    return [release.recommender.recommend(question) for question in questions]
+
+
+def _response(request: Request, release: Release, ranking: Ranking) -> Response:
+    return Response(_encoded(request, release, ranking, request.scope["state"]["request_id"]), media_type="application/json")
+
+
+def _encoded(request: Request, release: Release, ranking: Ranking, request_id: str) -> bytes:
+    """A `RankingAnswer`, put together from what was encoded when the release was loaded."""
+    fallback = b"null"
+    if ranking.fallback is not None:
+        fallback = b'"%b"' % ranking.fallback.encode()
+        request.app.state.metrics.fallback(release.ranker, ranking.fallback)
+    return (
+        b'{"request_id":"%b","ranker":%b,"release":"%b","experiment":null,"variant":null,"fallback":%b,"unknown_items":%b,"items":%b}'
+        % (
+            request_id.encode(),
+            orjson.dumps(release.ranker),
+            release.name.encode(),
+            fallback,
+            orjson.dumps(ranking.unknown_items) if ranking.unknown_items else b"[]",
+            release.cards.ranked(ranking.rows.tolist(), ranking.scores.tolist()),
+        )
+    )
+
+
+def _check_k(settings: Settings, k: int, place: str) -> None:
+    if k > settings.max_k:
+        raise _beyond(place, k, "max_k", settings.max_k)
+
+
+def _check_lists(settings: Settings, asked: schemas.RecommendationRequest, place: str) -> None:
+    for name, length in (("history", len(asked.history or ())), ("exclude", len(asked.exclude))):
+        if length > settings.max_history:
+            raise _beyond(f"{place}.{name}", length, "max_history", settings.max_history)
+
+
+def _beyond(place: str, found: int, setting: str, limit: int) -> QueryInvalid:
+    message = f"{found} is more than this service's limit of {limit} ({setting}); ask for less, or in several requests"
+    return QueryInvalid(f"{place}: {message}", [(place, message)])

@@ -1,0 +1,257 @@
+"""What requests may hold and answers do hold, as the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from app.retrieval import Condition, Query, parse_condition
+
+
+def _id_text(value: Any) -> Any:
+    # Ids are text; a number in JSON means the text of its digits, as it does in files.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Id = Annotated[str, BeforeValidator(_id_text), Field(min_length=1, max_length=512)]
+
+_Scalar = str | bool | int | float
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Range(_Strict):
+    """A range of numbers or ISO 8601 dates, both ends included; one end may be left open."""
+
+    gte: float | str | None = None
+    """At least."""
+    lte: float | str | None = None
+    """At most."""
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Range:
+        if self.gte is None and self.lte is None:
+            raise ValueError("a range needs gte, lte or both")
+        return self
+
+
+def _filter_kind(value: Any) -> str:
+    if isinstance(value, dict | Range):
+        return "range"
+    return "any" if isinstance(value, list | tuple) else "value"
+
+
+FieldFilter = Annotated[
+    Annotated[_Scalar, Tag("value")]
+    | Annotated[list[_Scalar], Field(min_length=1, max_length=1000), Tag("any")]
+    | Annotated[Range, Tag("range")],
+    Discriminator(_filter_kind),
+]
+"""A value, any of some values, or a range."""
+
+
+class _Ranking(_Strict):
+    k: int = Field(default=10, ge=1)
+    """How many items to answer with; fewer come where the filters leave fewer. The service's limit is 1,000 unless configured otherwise."""
+    diversity: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
+    """0 gives the plain ranking; up to 1, each item is chosen for being unlike those before it (maximal marginal relevance)."""
+
+
+class _TextFilters(_Strict):
+    filter: list[str] = Field(default=[], max_length=50, examples=[["genres:Comedy|Drama", "year>=1990"]])
+    """Conditions on the items' metadata that must all hold: `FIELD:VALUE`, any of several `FIELD:VALUE|VALUE`, `FIELD>=VALUE`, `FIELD<=VALUE`. Repeat the parameter for more."""
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The filters, parsed."""
+        return tuple(map(parse_condition, self.filter))
+
+
+class RecommendationParameters(_Ranking, _TextFilters):
+    """What a URL can ask of recommendations."""
+
+    exclude_seen: bool = True
+    """Whether what the user has had is left out."""
+
+
+class SimilarParameters(_Ranking, _TextFilters):
+    """What a URL can ask of similar items."""
+
+
+class HistoryItem(_Strict):
+    """Something that a person has had."""
+
+    item: Id
+    rating: float | None = Field(default=None, allow_inf_nan=False)
+    """In the unit of the ranker's data; leave it out for a click, a purchase or anything else without one."""
+
+
+class RecommendationRequest(_Ranking):
+    """A question: for a known user, or for anyone with the history given. With neither, popularity answers."""
+
+    user: Id | None = None
+    history: list[HistoryItem] | None = None
+    """What the person has had; of an item that stands there twice the later entry counts. Unknown items are ignored and named in the answer."""
+    exclude: list[Id] = []
+    """Items that must not be answered; unknown ones do no harm."""
+    exclude_seen: bool = True
+    """Whether the history, or what the known user has had, is left out."""
+    filters: dict[str, FieldFilter] = Field(default={}, max_length=50)
+    """By field: a value, a list of values of which any will do, or a range `{"gte": …, "lte": …}`. All must hold."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RecommendationRequest:
+        if self.user is not None and self.history is not None:
+            raise ValueError("give user or history, not both")
+        return self
+
+    def query(self) -> Query:
+        """The question in the terms of retrieval."""
+        return Query(
+            user=self.user,
+            history=[(event.item, float("nan") if event.rating is None else event.rating) for event in self.history or ()],
+            k=self.k,
+            exclude=self.exclude,
+            exclude_seen=self.exclude_seen,
+            filters=tuple(_condition(field, wanted) for field, wanted in self.filters.items()),
+            diversity=self.diversity,
+        )
+
+
+class RecommendationBatch(_Strict):
+    """Several questions; each gets an answer of its own, in the same order."""
+
+    requests: list[RecommendationRequest] = Field(min_length=1)
+
+
+def _body_kind(value: Any) -> str:
+    return "batch" if isinstance(value, RecommendationBatch) or (isinstance(value, dict) and "requests" in value) else "one"
+
+
+RecommendationBody = Annotated[
+    Annotated[RecommendationRequest, Tag("one")] | Annotated[RecommendationBatch, Tag("batch")], Discriminator(_body_kind)
+]
+
+
+def _condition(field: str, wanted: Any) -> Condition:
+    match wanted:
+        case Range():
+            return Condition(field, gte=wanted.gte, lte=wanted.lte)
+        case list():
+            return Condition(field, any_of=tuple(wanted))
+        case _:
+            return Condition(field, any_of=(wanted,))
+
+
+class RankedItem(BaseModel):
+    """An item at its place."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    rank: int
+    """From 1."""
+    score: float
+    """What the ranking is sorted by (before diversity): comparable within an answer, not between rankers."""
+    id: str
+    title: str | None
+    metadata: dict[str, Any]
+    """The other columns of the item table."""
+
+
+class RankingAnswer(BaseModel):
+    """Ranked items, and who ranked them."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "8f14e45fceea167a5a36dedd4bea2543",
+                    "ranker": "irgan-history",
+                    "release": "irgan-history/2026-11-24",
+                    "experiment": None,
+                    "variant": None,
+                    "fallback": None,
+                    "unknown_items": [],
+                    "items": [
+                        {
+                            "rank": 1,
+                            "score": 7.31,
+                            "id": "50",
+                            "title": "Star Wars",
+                            "metadata": {"year": 1977, "genres": ["Action", "Sci-Fi"]},
+                        },
+                        {
+                            "rank": 2,
+                            "score": 6.87,
+                            "id": "172",
+                            "title": "The Empire Strikes Back",
+                            "metadata": {"year": 1980, "genres": ["Action", "Sci-Fi"]},
+                        },
+                    ],
+                }
+            ]
+        },
+    )
+
+    request_id: str
+    """Unique to this answer; send it back with events, so that they can be credited."""
+    ranker: str
+    release: str
+    """`NAME/VERSION` of the bundle that answered."""
+    experiment: str | None
+    """The experiment that this answer is part of, if any."""
+    variant: str | None
+    fallback: Literal["popularity"] | None
+    """What ranked in the ranker's place because nothing was known to rank by: an unknown user, or a history of unknown items."""
+    unknown_items: list[str]
+    """Items of the history that the catalogue does not hold."""
+    items: list[RankedItem]
+
+
+class BatchAnswer(BaseModel):
+    """The answers to a batch, in the order of its questions."""
+
+    answers: list[RankingAnswer]
+
+
+class SlotState(BaseModel):
+    """What a slot points to."""
+
+    slot: str
+    release: str
+    live: bool
+    """Whether this process answers from it."""
+
+
+class BundleState(BaseModel):
+    """A published bundle."""
+
+    release: str
+    ranker: str
+    created: str
+    metrics: dict[str, dict[str, float]]
+
+
+class Releases(BaseModel):
+    """Everything published, and what is live."""
+
+    live: str | None
+    slots: list[SlotState]
+    bundles: list[BundleState]
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: Literal["live"] = "live"
+
+
+class Ready(BaseModel):
+    """The service can answer."""
+
+    status: Literal["ready"] = "ready"
+    release: str
+    ranker: str

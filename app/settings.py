@@ -1,0 +1,55 @@
+"""What a person can set about the service: by options of `irgan serve`, or by environment variables `IRGAN_…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsInvalid
+
+
+class Settings(BaseSettings):
+    """Every setting and its default."""
+
+    model_config = SettingsConfigDict(env_prefix="IRGAN_", frozen=True, use_attribute_docstrings=True)
+
+    releases: Path = Path("releases")
+    """The folder of releases."""
+    slot: str = Field(default="champion", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
+    """The slot whose release answers."""
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    max_k: int = Field(default=1000, ge=1)
+    """Most items in one answer."""
+    max_batch: int = Field(default=100, ge=1)
+    """Most questions in one request."""
+    max_history: int = Field(default=5000, ge=1)
+    """Most items in one history, and in one list of exclusions."""
+    max_body: int = Field(default=2**20, ge=1024)
+    """Most bytes in one request's body."""
+    poll_seconds: float = Field(default=0.25, gt=0, le=0.5)
+    """How often to look for a new release."""
+
+
+def read_settings(**given: Any) -> Settings:
+    """Settings from what was given (None stands for not given), then the environment, then the defaults.
+
+    Raises:
+        SettingsInvalid: everything that is wrong, one line each.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except pydantic.ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(map(str, problem["loc"]))
+            lines.append(
+                f"{name} = {problem['input']!r}: {problem['msg']} (option --{name.replace('_', '-')} or IRGAN_{name.upper()})"
+            )
+        raise SettingsInvalid("\n".join(lines)) from error
