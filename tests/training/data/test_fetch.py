@@ -176,7 +176,7 @@ def test_every_place_gives_its_reason(home: Path, monkeypatch: pytest.MonkeyPatc
     """One error for six failures, each with its own words, and nothing is left in cache or temporary folder."""
     monkeypatch.setattr(module, "_SILENCE_S", 0.3)
     answers = {
-        b"HTTP/1.0 404 Not Found\r\n\r\n": "HTTP Error 404",
+        b"HTTP/1.0 404 Not Found\r\n\r\n": "the server answered 404 Not Found",
         b"HTTP/1.0 200 OK\r\nContent-Length: 900\r\n\r\nshort": "broke off",
         b"HTTP/1.0 200 OK\r\nContent-Length: 900\r\n\r\nslow<silence>": "timed out",
         ok(b"<html>please log in</html>"): "no sound zip archive",
