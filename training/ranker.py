@@ -1,4 +1,4 @@
-"""What a recipe is given and what it gives back.
+"""What a recipe gives back.
 
 A recipe is a function `train(data, config, run) -> TrainedRanker`. It never sees test data.
 """
@@ -7,29 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from app.bundle import VectorModel
-from training.config import RankerConfig
 from training.data import Interactions
 from training.loop import Run
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedRanker:
-    """A ranker ready for evaluation and export.
+    """A ranker ready for evaluation and export; its inner product is its own score.
 
     Attributes:
         model: vectors, encoder and policy, as the service will use them.
         bias_folded: whether the last dimension is the item bias.
-        fidelity: `exact` where the inner product is the model's own score.
         summary: what the run has to tell of itself: selected epoch, final epoch, validation figures; JSON values only.
-        variants: other exportable models of the same run by name, such as the discriminator.
+        variants: other models of the same run by name, such as the discriminator.
     """
 
     model: VectorModel
     bias_folded: bool = False
-    fidelity: Literal["exact", "approximate"] = "exact"
     summary: Mapping[str, Any] = field(default_factory=dict)
     variants: Mapping[str, VectorModel] = field(default_factory=dict)
 
@@ -37,7 +34,6 @@ class TrainedRanker:
 class Recipe(Protocol):
     """The one function that a recipe's module must offer."""
 
-    def __call__(self, data: Interactions, config: Any, run: Run) -> TrainedRanker: ...
-
-
-__all__ = ["Interactions", "RankerConfig", "Recipe", "Run", "TrainedRanker"]
+    def __call__(self, data: Interactions, config: Any, run: Run) -> TrainedRanker:
+        """Learn a ranker from training data alone."""
+        ...

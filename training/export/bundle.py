@@ -1,0 +1,82 @@
+"""From a trained ranker to a bundle on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.bundle import BundleDraft, DataInfo, SplitInfo, VectorModel, write_bundle
+from training.data import Split
+from training.export.index import build_index
+
+
+def export_bundle(
+    model: VectorModel,
+    split: Split,
+    *,
+    root: Path,
+    name: str,
+    ranker: str,
+    paper: str,
+    seed: int,
+    config: Mapping[str, Any],
+    bias_folded: bool,
+    metrics: dict[str, dict[str, float]],
+    training: dict[str, Any],
+) -> Path:
+    """Write the bundle `root/NAME/VERSION`; the version is the time and the first digits of a hash over the vectors.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    train = split.train
+    seen = train.histories()
+    known = np.arange(train.num_users)
+    index, index_info = build_index(model.item_vectors_ID, model.queries(seen.take(known[:1000]), known[:1000]))
+    digest = hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes()).hexdigest()[:8]
+    draft = BundleDraft(
+        name=name,
+        version=f"{datetime.now(UTC):%Y%m%dt%H%M%S.%fz}-{digest}",
+        ranker=ranker,
+        paper=paper,
+        seed=seed,
+        config=dict(config),
+        data=DataInfo(
+            name=split.dataset,
+            fingerprint=train.fingerprint(),
+            split=SplitInfo(name=split.name, parameters=split.parameters),
+            num_users=train.num_users,
+            num_items=train.num_items,
+            num_interactions=len(train),
+        ),
+        model=model,
+        items=train.items,
+        users=train.users,
+        seen=seen,
+        item_table=split.item_table,
+        popularity_I=train.popularity(),
+        index=index,
+        index_info=index_info,
+        bias_folded=bias_folded,
+        metrics=metrics,
+        training=training,
+        commit=_commit(),
+    )
+    return write_bundle(draft, root)
+
+
+def _commit() -> str | None:
+    """The revision of the code, where it runs from a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - no outside input
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return finished.stdout.strip() if finished.returncode == 0 else None

@@ -1,0 +1,76 @@
+"""Building the FAISS index: exact where that is affordable, measured where it is not.
+
+Shapes: I items, D dimensions, Q queries.
+"""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+
+from app.bundle import IndexInfo
+
+FLAT_LIMIT = 50_000
+"""Up to here every search is exact: 20,000 × 64 take about 0.2 ms a query on one core, and nobody has to think about recall."""
+
+HNSW_LIMIT = 2_000_000
+"""Up to here a graph; beyond it an inverted file, which needs a quarter of the graph's extra memory."""
+
+RECALL_WANTED = 0.99
+_NEIGHBOURS = 100
+_MAX_QUERIES = 1_000
+
+
+def build_index(item_vectors_ID: np.ndarray, queries_QD: np.ndarray, factory: str | None = None) -> tuple[faiss.Index, IndexInfo]:
+    """An inner-product index, its search parameter raised until recall@100 on the queries reaches 0.99.
+
+    Args:
+        item_vectors_ID: float32, bias folded in.
+        queries_QD: encoded users to measure on; the first 1,000 are used.
+        factory: a FAISS factory string; None chooses by the number of items.
+
+    Returns:
+        The index with its parameter set, and what the manifest says of it.
+    """
+    num_items, dim = item_vectors_ID.shape
+    factory = factory or _factory(num_items)
+    index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    if not index.is_trained:
+        index.train(item_vectors_ID)
+    index.add(item_vectors_ID)
+    queries_QD = np.ascontiguousarray(queries_QD[:_MAX_QUERIES], dtype=np.float32)
+    parameter = "nprobe" if factory.startswith("IVF") else "efSearch" if factory.startswith("HNSW") else None
+    if parameter is None or not len(queries_QD):
+        return index, IndexInfo(factory=factory, recall_at_100=1.0, num_queries=len(queries_QD))
+    wanted_QK = _exact(item_vectors_ID, queries_QD)
+    value, recall = 16, 0.0
+    while True:
+        faiss.ParameterSpace().set_index_parameter(index, parameter, value)
+        recall = _recall(index.search(queries_QD, wanted_QK.shape[1])[1], wanted_QK)
+        if recall >= RECALL_WANTED or value >= 4096:
+            break
+        value *= 2
+    return index, IndexInfo(factory=factory, parameters={parameter: value}, recall_at_100=recall, num_queries=len(queries_QD))
+
+
+def _factory(num_items: int) -> str:
+    if num_items <= FLAT_LIMIT:
+        return "Flat"
+    if num_items <= HNSW_LIMIT:
+        return "HNSW32,Flat"
+    return f"IVF{int(4 * np.sqrt(num_items))},Flat"
+
+
+def _exact(item_vectors_ID: np.ndarray, queries_QD: np.ndarray) -> np.ndarray:
+    exact = faiss.IndexFlatIP(item_vectors_ID.shape[1])
+    exact.add(item_vectors_ID)
+    rows_QK: np.ndarray = exact.search(queries_QD, min(_NEIGHBOURS, len(item_vectors_ID)))[1]
+    return rows_QK
+
+
+def _recall(found_QK: np.ndarray, wanted_QK: np.ndarray) -> float:
+    """Mean share of the wanted rows among the found ones."""
+    # One key for a pair of query and row, so that a single set operation serves all queries.
+    span = int(wanted_QK.max()) + 2
+    keys = np.arange(len(wanted_QK))[:, None] * span
+    return float(np.isin(keys + wanted_QK, keys + np.minimum(found_QK, span - 1)).mean())
