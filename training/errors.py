@@ -1,11 +1,11 @@
 """Errors of the training half; each message says what was found, what was expected and what to do.
 
-    TrainingError (exit code 1)
-    ├── InputError (2)        what the person gave cannot be used
-    │   ├── DataError         a file, its columns or its values
-    │   └── ConfigError       an unknown setting or an impossible value
-    ├── MissingExtra (3)      an optional part is not installed
-    └── Interrupted (130)     Ctrl-C; a usable checkpoint was kept
+TrainingError (exit code 1)
+├── InputError (2)        what the person gave cannot be used
+│   ├── DataError         a file, its columns or its values
+│   └── ConfigError       an unknown setting or an impossible value
+├── MissingExtra (3)      an optional part is not installed
+└── Interrupted (130)     Ctrl-C; a usable checkpoint was kept
 """
 
 from __future__ import annotations

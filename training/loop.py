@@ -194,14 +194,22 @@ class Phase:
         elif issubclass(kind, KeyboardInterrupt):
             self._save()
             self.run.write_curves()
-            kept = "nothing was kept, for want of --run-dir" if self._folder is None else f"resume with --run-dir {self.run.folder} --resume"
+            kept = (
+                "nothing was kept, for want of --run-dir"
+                if self._folder is None
+                else f"resume with --run-dir {self.run.folder} --resume"
+            )
             raise Interrupted(f"interrupted in phase {self.name!r} after {self._next_epoch} whole epochs; {kept}") from None
 
     def _start_bar(self) -> Any:
         if not self.run.progress:
             return None
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
         )
         self._bar.start()
         return self._bar.add_task(self.name, total=self.num_epochs, completed=self._next_epoch)
@@ -230,12 +238,16 @@ class Phase:
         if state is None:
             return
         if state["seed"] != self.run.seed or state["stateful"].keys() != self._stateful.keys():
-            raise DataError(f"{folder}: this checkpoint is of another run (seed {state['seed']}); choose another --run-dir or leave out --resume")
+            raise DataError(
+                f"{folder}: this checkpoint is of another run (seed {state['seed']}); choose another --run-dir or leave out --resume"
+            )
         try:
             for name, thing in self._stateful.items():
                 _restore_into(thing, state["stateful"][name])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise DataError(f"{folder}: this checkpoint does not fit the model ({error}); were other settings given then?") from error
+            raise DataError(
+                f"{folder}: this checkpoint does not fit the model ({error}); were other settings given then?"
+            ) from error
         self._next_epoch, self._finished = state["epoch"], state["finished"]
         self.run.curves |= {name: [(int(e), float(v)) for e, v in points] for name, points in state["curves"].items()}
         _log.info("phase %s goes on after %d epochs", self.name, self._next_epoch)

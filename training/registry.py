@@ -33,11 +33,11 @@ class RankerSpec:
 
     def config(self) -> type[RankerConfig]:
         """The class of its hyper-parameters."""
-        return cast(type[RankerConfig], import_module(self.module).Config)
+        return cast("type[RankerConfig]", import_module(self.module).Config)
 
     def recipe(self) -> Recipe:
         """Its training function."""
-        return cast(Recipe, import_module(self.module).train)
+        return cast("Recipe", import_module(self.module).train)
 
 
 RANKERS: dict[str, RankerSpec] = {
@@ -45,12 +45,18 @@ RANKERS: dict[str, RankerSpec] = {
     for spec in (
         RankerSpec("popularity", "training.recipes.popularity", "—"),
         RankerSpec("item-knn", "training.recipes.item_knn", "Sarwar et al. 2001, Item-based collaborative filtering"),
-        RankerSpec("puresvd", "training.recipes.puresvd", "Cremonesi, Koren, Turrin 2010, Performance of recommender algorithms on top-N"),
+        RankerSpec(
+            "puresvd",
+            "training.recipes.puresvd",
+            "Cremonesi, Koren, Turrin 2010, Performance of recommender algorithms on top-N",
+        ),
         RankerSpec("ease", "training.recipes.ease", "Steck 2019, Embarrassingly shallow autoencoders"),
         RankerSpec("ials", "training.recipes.ials", "Hu, Koren, Volinsky 2008, Collaborative filtering for implicit feedback"),
         RankerSpec("bpr", "training.recipes.bpr", "Rendle et al. 2009, Bayesian personalized ranking"),
         RankerSpec("irgan", "training.recipes.irgan", "Wang et al. 2017, IRGAN"),
-        RankerSpec("irgan-history", "training.recipes.irgan_history", "Wang et al. 2017, IRGAN; both players are history encoders"),
+        RankerSpec(
+            "irgan-history", "training.recipes.irgan_history", "Wang et al. 2017, IRGAN; both players are history encoders"
+        ),
     )
 }
 

@@ -42,7 +42,7 @@ _LARGEST_MEMBER = 256 * 2**20
 """Bytes; no file of a data set in the catalogue comes near."""
 
 
-class _Failed(Exception):  # noqa: N818 - not an error yet: the next place is tried
+class _Failed(Exception):
     """One place does not have the data; the message is the reason."""
 
 

@@ -55,7 +55,9 @@ def ranked_rows(scores_BI: np.ndarray, excluded_BI: np.ndarray) -> np.ndarray:
     return np.argsort(-masked_BI, axis=1, kind="stable")
 
 
-def evaluate(model: VectorModel, split: Split, protocol: Protocol = "paper", *, cutoffs: tuple[int, ...] = CUTOFFS) -> Evaluation:
+def evaluate(
+    model: VectorModel, split: Split, protocol: Protocol = "paper", *, cutoffs: tuple[int, ...] = CUTOFFS
+) -> Evaluation:
     """Rank all candidates for every user with a test positive.
 
     Args:

@@ -30,6 +30,4 @@ def fit_fold_in(user_vectors_UD: np.ndarray, item_vectors_ID: np.ndarray, histor
     penalty[-1, -1] = 0.0  # the intercept is free
     weights = np.linalg.solve(design.T @ design + penalty, design.T @ user_vectors_UD[filled_U].astype(np.float64))
     table_ID = item_vectors_ID.astype(np.float64) @ weights[:-1]
-    return LinearEncoder(
-        table_ID=table_ID.astype(np.float32), intercept_D=weights[-1].astype(np.float32), exponent=1.0
-    )
+    return LinearEncoder(table_ID=table_ID.astype(np.float32), intercept_D=weights[-1].astype(np.float32), exponent=1.0)

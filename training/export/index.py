@@ -21,7 +21,9 @@ _NEIGHBOURS = 100
 _MAX_QUERIES = 1_000
 
 
-def build_index(item_vectors_ID: np.ndarray, queries_QD: np.ndarray, factory: str | None = None) -> tuple[faiss.Index, IndexInfo]:
+def build_index(
+    item_vectors_ID: np.ndarray, queries_QD: np.ndarray, factory: str | None = None
+) -> tuple[faiss.Index, IndexInfo]:
     """An inner-product index, its search parameter raised until recall@100 on the queries reaches 0.99.
 
     Args:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import app.bundle.writer as writer
 from app.bundle import (
     BundleError,
     BundleNotFound,
@@ -21,6 +20,7 @@ from app.bundle import (
     sha256_of,
     write_bundle,
     write_file,
+    writer,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "schema-1"

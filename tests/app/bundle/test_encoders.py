@@ -82,7 +82,5 @@ def test_low_ratings_reach_the_encoder_only_where_the_policy_says_so(vectors_ID)
 
 def test_known_users_are_answered_from_their_table(vectors_ID):
     table_UD = np.arange(6, dtype=np.float32).reshape(2, 3)
-    model = VectorModel(
-        item_vectors_ID=vectors_ID, encoder=LinearEncoder(table_ID=vectors_ID), user_vectors_UD=table_UD
-    )
+    model = VectorModel(item_vectors_ID=vectors_ID, encoder=LinearEncoder(table_ID=vectors_ID), user_vectors_UD=table_UD)
     np.testing.assert_array_equal(model.queries(_HISTORIES.take(np.array([0])), np.array([1])), table_UD[[1]])

@@ -32,7 +32,9 @@ def test_every_metric_of_every_user_equals_ir_measures(seed):
     run = pd.DataFrame(
         {"query_id": users.astype(str), "doc_id": order_BI[users, ranks].astype(str), "score": -ranks.astype(float)}
     )
-    theirs = {(m.query_id, str(m.measure)): m.value for m in ir_measures.iter_calc(map(ir_measures.parse_measure, ours), qrels, run)}
+    theirs = {
+        (m.query_id, str(m.measure)): m.value for m in ir_measures.iter_calc(map(ir_measures.parse_measure, ours), qrels, run)
+    }
     compared = 0
     for name, values_B in ours.items():
         for user in range(num_users):
