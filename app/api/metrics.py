@@ -29,7 +29,7 @@ class _LiveCollector(Collector):
             )
         yield release
         yield CounterMetricFamily("irgan_release_swaps", "Releases that went live in this process", value=live.num_swaps)
-        yield CounterMetricFamily("irgan_release_refusals", "Tries to load a release that failed", value=live.num_refusals)
+        yield CounterMetricFamily("irgan_release_refusals", "Releases that could not be loaded", value=live.num_refusals)
 
 
 class Metrics:

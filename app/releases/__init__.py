@@ -1,0 +1,20 @@
+"""Releases: which bundles are published, which of them answer, and the way back."""
+
+from app.releases.errors import NothingToRollBack, ReleaseConflict, ReleaseError, ReleasesUnusable, SlotInvalid
+from app.releases.history import Change
+from app.releases.live import LiveRelease
+from app.releases.release import Release, load_release
+from app.releases.store import ReleaseStore
+
+__all__ = [
+    "Change",
+    "LiveRelease",
+    "NothingToRollBack",
+    "Release",
+    "ReleaseConflict",
+    "ReleaseError",
+    "ReleaseStore",
+    "ReleasesUnusable",
+    "SlotInvalid",
+    "load_release",
+]
