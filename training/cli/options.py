@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hin
 
 import typer
 
+from training.errors import MissingExtra
+
 if TYPE_CHECKING:
     from training.data import Dataset, FileOptions, Split
 
@@ -171,9 +173,26 @@ def load_split(flags: DataFlags) -> Split:
 
 
 @contextmanager
-def log_to_stderr() -> Iterator[None]:
-    """Show what `training.data` logs, down to information, while the block runs."""
-    logger = logging.getLogger("training.data")
+def needs_training_extra() -> Iterator[None]:
+    """Say which extra to install where a library of training is missing.
+
+    Raises:
+        MissingExtra: a module of another distribution cannot be found.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {"app", "training"}:
+            raise  # a mistake of ours
+        raise MissingExtra(
+            f"this command needs {error.name}, which is not installed; it comes with the extra: pip install 'irgan[train]'"
+        ) from error
+
+
+@contextmanager
+def log_to_stderr(name: str = "training.data") -> Iterator[None]:
+    """Show what a logger and those below it log, down to information, while the block runs."""
+    logger = logging.getLogger(name)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     level, propagate = logger.level, logger.propagate

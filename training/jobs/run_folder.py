@@ -1,0 +1,65 @@
+"""The folder of one training run: checkpoints, curves, logs, and whose they are."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.bundle import write_file
+from training.errors import ConfigError, InputError
+
+_IDENTITY = "run.json"
+_LOCK = ".lock"
+
+
+@contextmanager
+def run_folder(folder: Path, identity: dict[str, Any], *, resume: bool) -> Iterator[Path]:
+    """Take a folder for a run, so that no other process does, and note whose it is.
+
+    Without `resume`, what an earlier run left there is removed. With it, the earlier run must have been the same.
+
+    Args:
+        folder: made if need be.
+        identity: what makes a run the same: ranker, hyper-parameters, data and seed; JSON values only.
+        resume: go on from what is there.
+
+    Raises:
+        ConfigError: to resume, and the run there was another one.
+        InputError: another process is at work there, or it cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is no folder; choose another --run-dir") from error
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process trains in {folder}; wait for it, or choose another --run-dir") from error
+        if resume:
+            _check(folder, identity)
+        else:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        write_file(folder / _IDENTITY, json.dumps(identity, indent=1, sort_keys=True).encode())
+        yield folder
+
+
+def _check(folder: Path, identity: dict[str, Any]) -> None:
+    try:
+        earlier = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return  # nothing to resume: it starts from the beginning
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder / _IDENTITY} cannot be read: {error}; leave out --resume to start again") from error
+    wanted = json.loads(json.dumps(identity))
+    if earlier != wanted:
+        changed = sorted(key for key in earlier.keys() | wanted.keys() if earlier.get(key) != wanted.get(key))
+        raise ConfigError(
+            f"{folder} is another run's: {', '.join(changed)} differ; choose another --run-dir, or leave out --resume to start again"
+        )
