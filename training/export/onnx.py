@@ -5,7 +5,6 @@ Shapes: B histories, L the longest one, D dimensions.
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 
@@ -32,7 +31,6 @@ def export_encoder(module: nn.Module, *, num_items: int) -> OnnxEncoder:
     example = _example(num_items)
     items_BL, ratings_BL = (torch.from_numpy(array) for array in example.padded(num_items))
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
-    buffer = io.BytesIO()
     # The exporter warns about its own internals and logs each step; neither is news to the person who trains.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
@@ -51,11 +49,11 @@ def export_encoder(module: nn.Module, *, num_items: int) -> OnnxEncoder:
                 verbose=False,
             )
             assert program is not None
-            program.save(buffer)
+            graph = program.model_proto.SerializeToString()
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-    encoder = OnnxEncoder(buffer.getvalue(), num_items=num_items)
+    encoder = OnnxEncoder(graph, num_items=num_items)
     with torch.no_grad():
         expected_BD = module(items_BL, ratings_BL).numpy()
     difference = float(np.abs(encoder.encode(example) - expected_BD).max())

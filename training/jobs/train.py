@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,39 @@ def train_ranker(
         OSError: the bundle cannot be written; nothing of it is left behind.
     """
     values = config.model_dump(mode="json")
+    with _own_folder(spec, split, values, run):
+        started = time.perf_counter()
+        trained = spec.recipe()(split.train, config, run)
+        seconds = time.perf_counter() - started
+        run.write_curves()
+        _log.info("%s learned in %.1f s", spec.name, seconds)
+
+        def export(model: VectorModel, name: str) -> tuple[Path, dict[str, dict[str, float]]]:
+            metrics: dict[str, dict[str, float]] = {p: evaluate(model, split, p).means for p in PROTOCOLS}
+            path = export_bundle(
+                model,
+                split,
+                root=bundles,
+                name=name,
+                ranker=spec.name,
+                paper=spec.paper,
+                seed=run.seed,
+                config=values,
+                bias_folded=trained.bias_folded,
+                metrics=metrics,
+                training=_told(trained, run, seconds),
+            )
+            return path, metrics
+
+        name = name or spec.name
+        bundle, metrics = export(trained.model, name)
+        variants = {variant: export(model, f"{name}-{variant}")[0] for variant, model in trained.variants.items()}
+    return Outcome(spec.name, run.seed, seconds, bundle, metrics, variants)
+
+
+def _own_folder(spec: RankerSpec, split: Split, values: dict[str, Any], run: Run) -> AbstractContextManager[object]:
     if run.folder is None:
-        return _trained(spec, split, config, values, run, bundles, name or spec.name)
+        return nullcontext()
     identity = {
         "ranker": spec.name,
         "config": values,
@@ -81,39 +113,7 @@ def train_ranker(
         "seed": run.seed,
         "device": str(run.device),
     }
-    with run_folder(run.folder, identity, resume=run.resume):
-        return _trained(spec, split, config, values, run, bundles, name or spec.name)
-
-
-def _trained(
-    spec: RankerSpec, split: Split, config: RankerConfig, values: dict[str, Any], run: Run, bundles: Path, name: str
-) -> Outcome:
-    started = time.perf_counter()
-    trained = spec.recipe()(split.train, config, run)
-    seconds = time.perf_counter() - started
-    run.write_curves()
-    _log.info("%s learned in %.1f s", spec.name, seconds)
-
-    def export(model: VectorModel, name: str) -> tuple[Path, dict[str, dict[str, float]]]:
-        metrics = {protocol: evaluate(model, split, protocol).means for protocol in PROTOCOLS}
-        path = export_bundle(
-            model,
-            split,
-            root=bundles,
-            name=name,
-            ranker=spec.name,
-            paper=spec.paper,
-            seed=run.seed,
-            config=values,
-            bias_folded=trained.bias_folded,
-            metrics=metrics,
-            training=_told(trained, run, seconds),
-        )
-        return path, metrics
-
-    bundle, metrics = export(trained.model, name)
-    variants = {variant: export(model, f"{name}-{variant}")[0] for variant, model in trained.variants.items()}
-    return Outcome(spec.name, run.seed, seconds, bundle, metrics, variants)
+    return run_folder(run.folder, identity, resume=run.resume)
 
 
 def _told(trained: TrainedRanker, run: Run, seconds: float) -> dict[str, Any]:

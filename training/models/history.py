@@ -46,9 +46,7 @@ class HistoryCommittee(nn.Module):
         width = num_members * hidden_size
         self.input_XW = nn.Parameter(_INPUT_SCALE * torch.randn(num_channels * num_items, width, generator=generator))
         self.input_bias_W = nn.Parameter(torch.zeros(width))
-        self.output_MHI = nn.Parameter(
-            _OUTPUT_SCALE * torch.randn(num_members, hidden_size, num_items, generator=generator)
-        )
+        self.output_MHI = nn.Parameter(_OUTPUT_SCALE * torch.randn(num_members, hidden_size, num_items, generator=generator))
         self.output_bias_MI = nn.Parameter(log_popularity_I.repeat(num_members, 1))
         self.dropout = nn.Dropout(dropout)
 
@@ -97,7 +95,7 @@ class LeaveOneOutDiscriminator(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, channels_BX: Tensor) -> Tensor:
-        """f of every item for every user [B, I]; for items of the first channel, as if they were not in the history."""
+        """Scores f of all items for every user [B, I]; for items of the first channel, as if they were not in the history."""
         sums_BH = channels_BX @ self.input_XH
         length_B1 = channels_BX.sum(1, keepdim=True)
         hidden_BH = self.dropout(torch.tanh(sums_BH / length_B1.clamp(min=1.0) + self.input_bias_H))
@@ -106,4 +104,5 @@ class LeaveOneOutDiscriminator(nn.Module):
         others_NH = (sums_BH[users_N] - self.input_XH[items_N]) / (length_B1[users_N] - 1.0).clamp(min=1.0)
         hidden_NH = self.dropout(torch.tanh(others_NH + self.input_bias_H))
         left_out_N = (hidden_NH * self.output_HI.T[items_N]).sum(1) + self.output_bias_I[items_N]
-        return scores_BI.index_put((users_N, items_N), left_out_N)
+        left_out_BI: Tensor = scores_BI.index_put((users_N, items_N), left_out_N)
+        return left_out_BI
