@@ -27,7 +27,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _MARKERS = "osD^vPX*"
 _STYLES = ("-", "--", "-.", ":")
 _FAMILIES = ("P", "R", "nDCG")
-_MOST_POINTS = 400
+_MOST_POINTS = 200
 """Users drawn of one comparison; more are shown by as many quantiles."""
 _SETTINGS = {
     "svg.hashsalt": "irgan",
@@ -38,6 +38,7 @@ _SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "legend.frameon": False,
 }

@@ -11,8 +11,9 @@ import numpy as np
 
 from app.bundle import VectorModel
 from training.data import Split
-from training.errors import DataError
+from training.errors import ConfigError, DataError
 from training.evaluation.evaluate import PROTOCOLS, Evaluation, Protocol, evaluate
+from training.evaluation.metrics import user_metrics
 from training.evaluation.significance import (
     LEVEL,
     NUM_RESAMPLES,
@@ -22,6 +23,9 @@ from training.evaluation.significance import (
     compare_rankers,
     mean_intervals,
 )
+
+METRICS: tuple[str, ...] = tuple(user_metrics(np.zeros((1, 1), dtype=bool), np.ones(1, dtype=np.int64)))
+"""Those that have a value for each user, and so can be compared."""
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 """Training curves: name → (epoch, value)."""
@@ -147,8 +151,14 @@ def run_study(
 
     Raises:
         DataError: no user has a test positive; or there is but one, and something is to be compared.
-        ConfigError: fewer than two rankers to compare.
+        ConfigError: fewer than two rankers to compare, or an unknown metric or baseline.
     """
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise ConfigError(f"no metric {', '.join(unknown)} that could be compared; there are {', '.join(METRICS)}")
+    names = [entrant.name for entrant in entrants]
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"the baseline {baseline!r} is none of the rankers; expected one of {', '.join(names)}")
     if not split.test.is_positive.any():
         raise DataError(
             f"{split.dataset}, split {split.name}: no event of the test part counts as liked (threshold "
