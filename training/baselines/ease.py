@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.extmath import randomized_svd
 
 from training.baselines.memory import check_square
 
@@ -31,3 +32,25 @@ def ease_weights(matrix_UI: sp.csr_matrix, *, l2: float) -> np.ndarray:
     weights_II: np.ndarray = inverse_II / -np.diag(inverse_II)
     np.fill_diagonal(weights_II, 0.0)
     return weights_II
+
+
+def low_rank_ease(matrix_UI: sp.csr_matrix, *, l2: float, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """EASE cut to its leading singular values: B ≈ L Rᵀ.
+
+    Args:
+        matrix_UI: X, one row a user.
+        l2: λ.
+        rank: singular values kept.
+        seed: of the randomised decomposition.
+
+    Returns:
+        L and R, float64 [I, rank] each.
+
+    Raises:
+        DataError: too many items for a matrix of items by items.
+    """
+    weights_II = ease_weights(matrix_UI, l2=l2)
+    left_IR, values_R, right_RI = randomized_svd(
+        weights_II, n_components=min(rank, len(weights_II)), n_iter=7, random_state=seed
+    )
+    return left_IR * values_R, right_RI.T

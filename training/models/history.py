@@ -1,6 +1,7 @@
 """History encoders: a committee of small networks that score a catalogue for whoever had a history, and the discriminator beside it.
 
-Shapes: B users in the batch, I items, C input channels, M members, H hidden units, N liked events in the batch, L the longest history.
+Shapes: B users in the batch, I items, C input channels, X = C · I, M members, H hidden units, W = M · H, R rank of the linear path,
+N liked events in the batch, L the longest history, D dimensions of the index.
 """
 
 from __future__ import annotations
@@ -13,11 +14,23 @@ _OUTPUT_SCALE = 0.05
 """Standard deviations of the first weights: inputs are averages over a history, so they may be larger."""
 
 
+def _normal(*shape: int, scale: float, generator: torch.Generator) -> nn.Parameter:
+    return nn.Parameter(scale * torch.randn(*shape, generator=generator))
+
+
+def _with_dropout(hidden: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Hidden units with a random share switched off, the rest scaled up; all of them without a generator."""
+    if generator is None or share == 0.0:
+        return hidden
+    kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= share
+    return hidden * kept / (1.0 - share)
+
+
 class HistoryCommittee(nn.Module):
     """M encoders that are trained at once and answer with the mean of their scores.
 
-    Member m scores item j by v_mj · tanh(b_m + Σ_c x_c W_cm) + a_mj with x the history divided by its length, one channel for what
-    was liked and, if wanted, one for what was rated low.
+    Member m scores item j by v_mj · tanh(b_m + x W_m) + a_mj with x the history divided by its length, in one channel for what was
+    liked and, if wanted, one for what was rated low.
 
     Args:
         num_items: I.
@@ -43,30 +56,25 @@ class HistoryCommittee(nn.Module):
         super().__init__()
         self.num_items, self.num_channels = num_items, num_channels
         self.num_members, self.hidden_size = num_members, hidden_size
+        self.dropout = dropout
         width = num_members * hidden_size
-        self.input_XW = nn.Parameter(_INPUT_SCALE * torch.randn(num_channels * num_items, width, generator=generator))
+        self.input_XW = _normal(num_channels * num_items, width, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_W = nn.Parameter(torch.zeros(width))
-        self.output_MHI = nn.Parameter(_OUTPUT_SCALE * torch.randn(num_members, hidden_size, num_items, generator=generator))
+        self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(log_popularity_I.repeat(num_members, 1))
-        self.dropout = nn.Dropout(dropout)
 
-    def hidden(self, channels_BX: Tensor) -> Tensor:
-        """Hidden units [M, B, H].
+    def forward(self, channels_BX: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits of every member [M, B, I].
 
         Args:
-            channels_BX: [B, C · I], 1 where the item is in that channel.
+            channels_BX: 1 where the item is in that channel of the history.
+            generator: switches hidden units off, in training.
         """
         length_B1 = channels_BX.sum(1, keepdim=True).clamp(min=1.0)
         hidden_BW = torch.tanh(channels_BX @ self.input_XW / length_B1 + self.input_bias_W)
-        hidden_MBH: Tensor = hidden_BW.view(-1, self.num_members, self.hidden_size).transpose(0, 1)
-        return hidden_MBH
-
-    def forward(self, channels_BX: Tensor) -> Tensor:
-        """Logits of every member [M, B, I]."""
-        logits_MBI: Tensor = torch.baddbmm(
-            self.output_bias_MI[:, None, :], self.dropout(self.hidden(channels_BX)), self.output_MHI
-        )
-        return logits_MBI
+        hidden_BW = _with_dropout(hidden_BW, self.dropout, generator)
+        hidden_MBH = hidden_BW.view(-1, self.num_members, self.hidden_size).transpose(0, 1)
+        return torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)
 
 
 class LeaveOneOutDiscriminator(nn.Module):
@@ -88,21 +96,85 @@ class LeaveOneOutDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_items = num_items
-        self.input_XH = nn.Parameter(_INPUT_SCALE * torch.randn(num_channels * num_items, hidden_size, generator=generator))
+        self.dropout = dropout
+        self.input_XH = _normal(num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_H = nn.Parameter(torch.zeros(hidden_size))
-        self.output_HI = nn.Parameter(_OUTPUT_SCALE * torch.randn(hidden_size, num_items, generator=generator))
+        self.output_HI = _normal(hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_I = nn.Parameter(torch.zeros(num_items))
-        self.dropout = nn.Dropout(dropout)
 
-    def forward(self, channels_BX: Tensor) -> Tensor:
+    def forward(self, channels_BX: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Scores f of all items for every user [B, I]; for items of the first channel, as if they were not in the history."""
         sums_BH = channels_BX @ self.input_XH
         length_B1 = channels_BX.sum(1, keepdim=True)
-        hidden_BH = self.dropout(torch.tanh(sums_BH / length_B1.clamp(min=1.0) + self.input_bias_H))
-        scores_BI = hidden_BH @ self.output_HI + self.output_bias_I
+        hidden_BH = torch.tanh(sums_BH / length_B1.clamp(min=1.0) + self.input_bias_H)
+        scores_BI = _with_dropout(hidden_BH, self.dropout, generator) @ self.output_HI + self.output_bias_I
         users_N, items_N = channels_BX[:, : self.num_items].nonzero(as_tuple=True)
         others_NH = (sums_BH[users_N] - self.input_XH[items_N]) / (length_B1[users_N] - 1.0).clamp(min=1.0)
-        hidden_NH = self.dropout(torch.tanh(others_NH + self.input_bias_H))
+        hidden_NH = _with_dropout(torch.tanh(others_NH + self.input_bias_H), self.dropout, generator)
         left_out_N = (hidden_NH * self.output_HI.T[items_N]).sum(1) + self.output_bias_I[items_N]
         left_out_BI: Tensor = scores_BI.index_put((users_N, items_N), left_out_N)
         return left_out_BI
+
+
+class HistoryQuery(nn.Module):
+    """A trained committee and a linear path as one query vector, so that scores are inner products with item vectors.
+
+    q = [tanh(b + x W); Σ_h w_h T_h; 1], with x as in `HistoryCommittee` and T the linear path's table.
+
+    Args:
+        committee: trained.
+        linear_table_IR: what each item of a history adds to the linear path; R may be 0.
+        linear_vectors_IR: the items' side of it, its weight included.
+        positive_threshold: ratings below it are low.
+        low_weight: w of an item rated low; 1 of any other.
+    """
+
+    table_XW: Tensor
+    bias_W: Tensor
+    linear_XR: Tensor
+    item_vectors_ID: Tensor
+
+    def __init__(
+        self,
+        committee: HistoryCommittee,
+        *,
+        linear_table_IR: Tensor,
+        linear_vectors_IR: Tensor,
+        positive_threshold: float,
+        low_weight: float,
+    ) -> None:
+        super().__init__()
+        self.num_items = committee.num_items
+        self.sees_low = committee.num_channels > 1
+        self.positive_threshold = positive_threshold
+        self.low_weight = low_weight
+        # One more row, of zeros, for what pads a history and for what the committee is not shown.
+        self.register_buffer("table_XW", _with_zero_row(committee.input_XW.detach()))
+        self.register_buffer("bias_W", committee.input_bias_W.detach())
+        linear = torch.cat([linear_table_IR, low_weight * linear_table_IR]) if self.sees_low else linear_table_IR
+        self.register_buffer("linear_XR", _with_zero_row(linear))
+        members = committee.num_members
+        outputs_IW = committee.output_MHI.detach().permute(2, 0, 1).reshape(self.num_items, -1) / members
+        bias_I1 = committee.output_bias_MI.detach().mean(0)[:, None]
+        self.register_buffer("item_vectors_ID", torch.cat([outputs_IW, linear_vectors_IR, bias_I1], dim=1))
+
+    def forward(self, items_BL: Tensor, ratings_BL: Tensor) -> Tensor:
+        """Query vectors [B, D].
+
+        Args:
+            items_BL: int64 item rows, padded with I.
+            ratings_BL: float32, NaN where there is none.
+        """
+        nothing = self.table_XW.shape[0] - 1
+        low_BL = ratings_BL < self.positive_threshold  # NaN compares false: a click is no complaint
+        low_rows_BL = items_BL + self.num_items if self.sees_low else torch.full_like(items_BL, nothing)
+        rows_BL = torch.where(low_BL, low_rows_BL, items_BL)
+        rows_BL = torch.where(items_BL >= self.num_items, torch.full_like(items_BL, nothing), rows_BL)
+        length_B1 = (rows_BL != nothing).sum(1, keepdim=True).clamp(min=1).to(self.table_XW.dtype)
+        hidden_BW = torch.tanh(self.table_XW[rows_BL].sum(1) / length_B1 + self.bias_W)
+        linear_BR = self.linear_XR[rows_BL].sum(1)
+        return torch.cat([hidden_BW, linear_BR, torch.ones_like(length_B1)], dim=1)
+
+
+def _with_zero_row(table_XD: Tensor) -> Tensor:
+    return torch.cat([table_XD, table_XD.new_zeros(1, table_XD.shape[1])])
