@@ -1,0 +1,239 @@
+"""Publishing and rolling back: whatever happens, a slot points to a whole bundle that can be served."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.bundle import BundleError, BundleNotFound, FileDamaged, read_bundle, write_bundle
+from app.releases import NothingToRollBack, ReleaseConflict, ReleaseError, ReleaseStore, ReleasesUnusable, SlotInvalid, store
+from tests.conftest import make_draft
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path / "releases")
+
+
+def written(tmp_path: Path, version: str, seed: int = 0) -> Path:
+    return write_bundle(make_draft(seed=seed, version=version), tmp_path / f"drafts-{seed}")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_published_is_what_was_given_and_the_slot_points_to_it(releases, tmp_path):
+    bundle = written(tmp_path, "v1")
+    assert releases.publish(bundle, "champion") == "sample/v1"
+    assert everything(releases.path("sample/v1")) == everything(bundle)
+    assert releases.slots() == {"champion": "sample/v1"}
+    assert releases.pointer("champion").read_text() == "sample/v1\n"
+    assert [manifest.version for manifest in releases.published()] == ["v1"]
+    read_bundle(releases.path("sample/v1"))
+
+
+def test_slots_are_independent(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    releases.publish(written(tmp_path, "v2"), "challenger")
+    assert releases.slots() == {"challenger": "sample/v2", "champion": "sample/v1"}
+
+
+def test_each_rollback_goes_one_release_further_back_and_the_first_one_stays(releases, tmp_path):
+    for version in ("v1", "v2", "v3"):
+        releases.publish(written(tmp_path, version), "champion")
+    assert [releases.rollback("champion") for _ in range(2)] == ["sample/v2", "sample/v1"]
+    with pytest.raises(NothingToRollBack, match="no release before sample/v1"):
+        releases.rollback("champion")
+    releases.publish(releases.path("sample/v3"), "champion")
+    assert [(change.action, change.release) for change in releases.history("champion")] == [
+        ("publish", "sample/v1"),
+        ("publish", "sample/v2"),
+        ("publish", "sample/v3"),
+        ("rollback", "sample/v2"),
+        ("rollback", "sample/v1"),
+        ("publish", "sample/v3"),
+    ]
+    assert releases.rollback("champion") == "sample/v1"
+
+
+def test_publishing_what_is_live_changes_nothing(releases, tmp_path):
+    bundle = written(tmp_path, "v1")
+    releases.publish(bundle, "champion")
+    before = everything(releases.folder)
+    releases.publish(bundle, "champion")
+    assert everything(releases.folder) == before
+
+
+def test_a_damaged_bundle_is_refused_and_leaves_no_trace(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    before = everything(releases.folder)
+    bad = written(tmp_path, "v2")
+    content = bytearray((bad / "items.npy").read_bytes())
+    content[-1] ^= 1
+    (bad / "items.npy").write_bytes(content)
+    with pytest.raises(FileDamaged, match=r"items\.npy"):
+        releases.publish(bad, "champion")
+    assert everything(releases.folder) == before
+
+
+def test_a_bundle_that_is_damaged_while_it_is_copied_is_refused(releases, tmp_path, monkeypatch):
+    """What is verified is the copy, not only its source."""
+
+    def damaging(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:-1] + b"?")
+
+    monkeypatch.setattr(store.shutil, "copyfile", damaging)
+    with pytest.raises(BundleError):
+        releases.publish(written(tmp_path, "v1"), "champion")
+    assert not list(releases.folder.glob("bundles/*/*")) and releases.slots() == {}
+
+
+def test_a_name_and_version_never_change_their_content(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    before = everything(releases.folder)
+    with pytest.raises(ReleaseConflict, match="another version"):
+        releases.publish(written(tmp_path, "v1", seed=1), "champion")
+    assert everything(releases.folder) == before
+
+
+@pytest.mark.parametrize("failing", ["history", "slots"])
+def test_a_full_disk_leaves_the_slot_and_its_history_as_they_were(releases, tmp_path, monkeypatch, failing):
+    """Whichever of the two files cannot be written; and the next publication is recorded as if nothing had happened."""
+    releases.publish(written(tmp_path, "v1"), "champion")
+    write_file = store.write_file
+
+    def full(path: Path, content: bytes) -> None:
+        if path.parent.name == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_file(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            releases.publish(written(tmp_path, "v2"), "champion")
+    assert releases.slots() == {"champion": "sample/v1"}
+    assert [change.release for change in releases.history("champion")] == ["sample/v1"]
+    releases.publish(written(tmp_path, "v3"), "champion")
+    assert [change.release for change in releases.history("champion")] == ["sample/v1", "sample/v3"]
+    assert releases.rollback("champion") == "sample/v1"
+
+
+def test_a_full_disk_while_copying_leaves_no_half_bundle(releases, tmp_path, monkeypatch):
+    copied = []
+
+    def full(source: Path, target: Path) -> None:
+        if len(copied) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copied.append(target)
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(store.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        releases.publish(written(tmp_path, "v1"), "champion")
+    assert not list(releases.folder.glob("bundles/sample/*")) and not list(releases.folder.glob("bundles/sample/.*"))
+
+
+def test_what_a_killed_publication_left_is_swept_by_the_next_one(releases, tmp_path):
+    abandoned = releases.folder / "bundles" / "sample" / ".v1.0123abcd.tmp"
+    abandoned.mkdir(parents=True)
+    (abandoned / "items.npy").write_bytes(b"half")
+    assert releases.published() == []
+    releases.publish(written(tmp_path, "v1"), "champion")
+    assert not abandoned.exists()
+
+
+def _publish(folder: Path, bundle: Path, slot: str) -> None:
+    ReleaseStore(folder).publish(bundle, slot)
+
+
+def test_publishing_from_many_processes_at_once_loses_nothing(releases, tmp_path):
+    """Every change is in the history, and the pointer is the last of them."""
+    versions = [f"v{n}" for n in range(4)]
+    bundles = [written(tmp_path, version) for version in versions]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_publish, args=(releases.folder, bundle, "champion")) for bundle in bundles]
+    processes += [context.Process(target=_publish, args=(releases.folder, bundles[0], "challenger"))]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 5
+    told = [change.release for change in releases.history("champion")]
+    assert sorted(told) == sorted(f"sample/{version}" for version in versions)
+    assert releases.slots() == {"challenger": "sample/v0", "champion": told[-1]}
+    assert [manifest.version for manifest in releases.published()] == versions
+
+
+def test_a_rollback_to_a_bundle_that_is_gone_leaves_the_slot(releases, tmp_path):
+    for version in ("v1", "v2"):
+        releases.publish(written(tmp_path, version), "champion")
+    shutil.rmtree(releases.path("sample/v1"))
+    with pytest.raises(BundleNotFound):
+        releases.rollback("champion")
+    assert releases.slots() == {"champion": "sample/v2"}
+
+
+@pytest.mark.parametrize("content", ["", "sample", "../../etc/passwd", "sample/v1/more", "sample/v1\nsample/v2", "\0" * 5000])
+def test_a_pointer_that_holds_something_else_is_named_and_cured_by_publishing(releases, tmp_path, content):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    releases.pointer("champion").write_text(content)
+    with pytest.raises(SlotInvalid, match="expected one line NAME/VERSION"):
+        releases.slots()
+    releases.publish(written(tmp_path, "v2"), "champion")
+    assert releases.slots() == {"champion": "sample/v2"}
+
+
+@pytest.mark.parametrize("slot", ["", "Champion", "../champion", ".hidden", "a b", "x" * 101, "champion\n"])
+def test_a_name_that_no_slot_can_have_is_refused_before_anything_is_written(releases, tmp_path, slot):
+    for act in (lambda: releases.publish(written(tmp_path, "v1"), slot), lambda: releases.rollback(slot)):
+        with pytest.raises(SlotInvalid, match="cannot be the name of a slot"):
+            act()
+    assert not releases.folder.exists()
+
+
+def test_a_rollback_where_nothing_was_published_names_the_slots_there_are(releases, tmp_path):
+    with pytest.raises(NothingToRollBack, match="no slots yet"):
+        releases.rollback("champion")
+    releases.publish(written(tmp_path, "v1"), "challenger")
+    with pytest.raises(NothingToRollBack, match="the slots are challenger"):
+        releases.rollback("champion")
+
+
+def test_a_line_of_history_that_is_none_is_named_with_its_place(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    with (releases.folder / "history" / "champion").open("a") as file:
+        file.write("what is this\n")
+    with pytest.raises(SlotInvalid, match=r"champion:2 holds 'what is this'"):
+        releases.history("champion")
+
+
+def test_a_file_is_no_folder_of_releases(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ReleasesUnusable, match="is no folder"):
+        ReleaseStore(tmp_path / "file")
+
+
+def test_looking_makes_no_folder(releases):
+    assert (releases.slots(), releases.published(), releases.current("champion"), releases.history("champion")) == (
+        {},
+        [],
+        None,
+        [],
+    )
+    assert not releases.folder.exists()
+
+
+def test_an_unreadable_bundle_is_left_out_of_the_list(releases, tmp_path, caplog):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    (releases.path("sample/v2")).mkdir()
+    assert [manifest.version for manifest in releases.published()] == ["v1"]
+    assert "sample/v2" in caplog.text
+
+
+def test_errors_of_releases_end_a_command_with_two():
+    assert {error.exit_code for error in ReleaseError.__subclasses__()} == {2}
