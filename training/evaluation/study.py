@@ -155,7 +155,10 @@ def run_study(
     """
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
-        raise ConfigError(f"no metric {', '.join(unknown)} that could be compared; there are {', '.join(METRICS)}")
+        raise ConfigError(
+            f"no metric {', '.join(unknown)} that could be compared; there are {', '.join(METRICS)} "
+            "(MAP is the mean of AP, MRR the mean of RR)"
+        )
     names = [entrant.name for entrant in entrants]
     if baseline is not None and baseline not in names:
         raise ConfigError(f"the baseline {baseline!r} is none of the rankers; expected one of {', '.join(names)}")
