@@ -56,6 +56,9 @@ async def recommend_to_user(
     query: Annotated[schemas.RecommendationParameters, Query()],
 ) -> Response:
     """The best items for a user. A user whom the ranker does not know gets the most popular ones, and `fallback` says so."""
+    if not user_id:
+        message = "the path ends before a user's id"
+        raise QueryInvalid(f"path.user_id: {message}", [("path.user_id", message)])
     question = Question(
         user=user_id, k=query.k, exclude_seen=query.exclude_seen, filters=query.conditions(), diversity=query.diversity
     )

@@ -171,9 +171,6 @@ class RankingAnswer(BaseModel):
                     "request_id": "8f14e45fceea167a5a36dedd4bea2543",
                     "ranker": "irgan-history",
                     "release": "irgan-history/2026-11-24",
-                    "experiment": None,
-                    "variant": None,
-                    "fallback": None,
                     "unknown_items": [],
                     "items": [
                         {
@@ -201,10 +198,10 @@ class RankingAnswer(BaseModel):
     ranker: str
     release: str
     """`NAME/VERSION` of the bundle that answered."""
-    experiment: str | None
+    experiment: str | None = None
     """The experiment that this answer is part of, if any."""
-    variant: str | None
-    fallback: Literal["popularity"] | None
+    variant: str | None = None
+    fallback: Literal["popularity"] | None = None
     """What ranked in the ranker's place because nothing was known to rank by: an unknown user, or a history of unknown items."""
     unknown_items: list[str]
     """Items of the history that the catalogue does not hold."""

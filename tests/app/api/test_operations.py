@@ -1,0 +1,145 @@
+"""Health, metrics, the list of releases, and the description that machines read."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from app.api.schemas import BatchAnswer, RankingAnswer, RecommendationBody
+from app.bundle import write_bundle
+from tests.conftest import make_draft
+
+
+def metric(client, line: str) -> float | None:
+    """The value of one line of the metrics, or None where it is missing."""
+    for told in client.get("/metrics").text.splitlines():
+        if told.startswith(f"{line} "):
+            return float(told.rpartition(" ")[2])
+    return None
+
+
+def test_a_service_without_a_release_is_alive_and_not_ready_and_becomes_so(empty, tmp_path):
+    client, publish = empty
+    assert client.get("/health/live").json() == {"status": "live"}
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/v1/releases").json() == {"live": None, "slots": [], "bundles": []}
+    publish(write_bundle(make_draft(), tmp_path / "drafts"))
+    client.app.state.live.refresh()
+    assert client.get("/health/ready").json() == {"status": "ready", "release": "sample/v1", "ranker": "sample"}
+
+
+def test_the_list_of_releases_says_what_is_live(client):
+    told = client.get("/v1/releases").json()
+    assert told["live"] == "sample/v1"
+    assert told["slots"] == [{"slot": "champion", "release": "sample/v1", "live": True}]
+    assert [bundle["release"] for bundle in told["bundles"]] == ["sample/v1"]
+
+
+def test_a_damaged_folder_of_releases_is_told_and_does_not_stop_the_answers(empty, tmp_path):
+    client, publish = empty
+    publish(write_bundle(make_draft(), tmp_path / "drafts"))
+    client.app.state.live.refresh()
+    (client.app.state.settings.releases / "slots" / "champion").write_text("what?\n")
+    answer = client.get("/v1/releases")
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:irgan:problem:releases-damaged")
+    assert client.get("/v1/recommendations/u1").status_code == 200
+
+
+def test_metrics_count_requests_by_route_and_never_by_what_callers_invent(client):
+    line = 'irgan_requests_total{method="GET",route="/v1/recommendations/{user_id:path}",status="200"}'
+    unmatched = 'irgan_requests_total{method="other",route="unmatched",status="404"}'
+    before = metric(client, line) or 0
+    for user in ("u1", "u2", "nobody"):
+        client.get(f"/v1/recommendations/{user}")
+    assert metric(client, line) == before + 3
+    client.request("BREW", "/pot-1")
+    client.request("STEEP", "/pot-2")
+    assert metric(client, unmatched) == 2
+    assert "pot-1" not in client.get("/metrics").text
+
+
+def test_metrics_tell_of_fallbacks_problems_times_and_the_release(client):
+    client.get("/v1/recommendations/nobody")
+    client.get("/v1/recommendations/u1", params={"k": 0})
+    assert metric(client, 'irgan_fallbacks_total{fallback="popularity",ranker="sample"}')
+    assert metric(client, 'irgan_problems_total{problem="invalid-request"}')
+    assert metric(client, 'irgan_request_seconds_count{ranker="sample",route="/v1/recommendations/{user_id:path}"}')
+    assert metric(client, 'irgan_release_info{name="sample",ranker="sample",slot="champion",version="v1"}') == 1
+    assert metric(client, "irgan_release_swaps_total") == 1
+    assert metric(client, "irgan_release_refusals_total") == 0
+
+
+@pytest.fixture(scope="module")
+def document(client) -> dict:
+    return client.get("/openapi.json").json()
+
+
+def test_the_description_names_every_route_with_a_summary_and_its_problems(document):
+    routes = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    assert routes == {
+        ("get", "/v1/recommendations/{user_id}"),
+        ("post", "/v1/recommendations"),
+        ("get", "/v1/items/{item_id}/similar"),
+        ("get", "/v1/releases"),
+        ("get", "/health/live"),
+        ("get", "/health/ready"),
+        ("get", "/metrics"),
+    }
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"] and operation["description"]
+            for status, response in operation["responses"].items():
+                if status != "200":
+                    assert "application/problem+json" in response["content"]
+    assert {"400", "413", "415", "422", "503"} <= document["paths"]["/v1/recommendations"]["post"]["responses"].keys()
+
+
+def test_every_reference_in_the_description_leads_somewhere(document):
+    def references(part):
+        if isinstance(part, dict):
+            if "$ref" in part:
+                yield part["$ref"]
+            for value in part.values():
+                yield from references(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from references(value)
+
+    found = set(references(document))
+    assert len(found) > 5
+    for reference in found:
+        at = document
+        for step in reference.removeprefix("#/").split("/"):
+            at = at[step]
+
+
+def test_the_examples_of_the_description_work_as_they_stand(client, document):
+    body = document["paths"]["/v1/recommendations"]["post"]["requestBody"]
+    examples = body["content"]["application/json"]["examples"]
+    assert examples.keys() == {"history", "filtered", "batch"}
+    for example in examples.values():
+        TypeAdapter(RecommendationBody).validate_python(example["value"])
+        answer = client.post("/v1/recommendations", json=example["value"])
+        assert answer.status_code == 200
+        (BatchAnswer if "answers" in answer.json() else RankingAnswer).model_validate(answer.json(), strict=True)
+    for example in document["components"]["schemas"]["RankingAnswer"]["examples"]:
+        RankingAnswer.model_validate(example, strict=True)
+
+
+def test_the_description_has_the_form_that_openapi_prescribes(document):
+    """By the form's own models, unknown fields refused where the standard has none."""
+    from fastapi.openapi.models import OpenAPI  # noqa: PLC0415 - beside its one use
+
+    try:
+        OpenAPI.model_validate_json(json.dumps(document))
+    except ValidationError as error:  # pragma: no cover
+        pytest.fail(str(error))
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["title"] == "irgan"
+
+
+def test_types_are_shipped():
+    assert files("app").joinpath("py.typed").is_file()
