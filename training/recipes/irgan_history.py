@@ -25,8 +25,7 @@ from training.evaluation import validation_metrics
 from training.export import export_encoder
 from training.loop import Best, Run
 from training.models.history import HistoryCommittee, HistoryQuery, LeaveOneOutDiscriminator
-from training.objectives.adversarial import discriminator_loss, expected_reward, rewards
-from training.objectives.likelihood import masked_log_softmax, multinomial_loss
+from training.objectives import irgan as objectives
 from training.ranker import TrainedRanker
 
 _VALIDATION_USERS = 1_000
@@ -178,20 +177,17 @@ def _learn(
                 liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
                 low_BI = multi_hot(low.take(users_B), data.num_items, run.device)
                 batch = hide(liked_BI, low_BI, config, random)
-                log_probs_MBI = masked_log_softmax(generator(batch.visible_BX, random), batch.excluded_BI)
-                loss = multinomial_loss(log_probs_MBI, batch.hidden_BI, exponent=config.user_weight_exponent)
-                told = {"likelihood": -loss.item()}
+                logits_MBI = generator(batch.visible_BX, random)
+                # Members stand beside each other like more users: N = M · B rows.
+                log_probs_NI = objectives.policy_log_probs(
+                    logits_MBI.flatten(0, 1), excluded_BI=batch.excluded_BI.repeat(num_members, 1)
+                )
+                told: dict[str, float] = {}
                 if playing:
-                    picks_BI = log_probs_MBI.detach().exp().mean(0)
+                    picks_BI = log_probs_NI.detach().exp().view_as(logits_MBI).mean(0)
                     told |= discriminator_step(discriminator, discriminator_optimizer, batch, picks_BI, random)
-                    reward_B = generator_reward(discriminator, log_probs_MBI, batch)
-                    # On the likelihood's scale, which grows with the number of hidden items.
-                    scale_B = batch.hidden_BI.sum(1) ** (1.0 - config.user_weight_exponent)
-                    loss = loss - config.reward_weight * (reward_B * scale_B).mean()
-                    told |= {"reward": reward_B.mean().item()} | _picks(picks_BI, batch.hidden_BI, popularity_I)
-                generator_optimizer.zero_grad()
-                loss.backward()
-                generator_optimizer.step()
+                    told |= _picks(picks_BI, batch.hidden_BI, popularity_I)
+                told |= generator_step(generator_optimizer, log_probs_NI, discriminator if playing else None, batch, config)
                 schedule.step()
                 figures.append(told)
             phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
@@ -240,20 +236,44 @@ def discriminator_step(
     picks_BI: Tensor,
     random: torch.Generator,
 ) -> dict[str, float]:
-    """Tell hidden items from the generator's picks."""
-    true_BI = batch.hidden_BI / batch.hidden_BI.sum(1, keepdim=True).clamp(min=1.0)
-    loss = discriminator_loss(discriminator(batch.whole_BX, random), true_BI, picks_BI)
+    """Tell hidden items from the generator's picks, users alike; Eq. (3) with exact expectations."""
+    num_hidden_B = batch.hidden_BI.sum(1)
+    weights_B = num_hidden_B.clamp(min=1.0).reciprocal() / len(num_hidden_B)
+    logits_BI = discriminator(batch.whole_BX, random)
+    loss = objectives.discriminator_loss(logits_BI, batch.hidden_BI, picks_BI, weights_B)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     return {"discriminator_loss": loss.item()}
 
 
-def generator_reward(discriminator: LeaveOneOutDiscriminator, log_probs_MBI: Tensor, batch: Batch) -> Tensor:
-    """What the generator earns in expectation, [B], mean over members; the verdict itself is a constant."""
-    with torch.no_grad():
-        rewards_BI = rewards(discriminator(batch.whole_BX))
-    return expected_reward(log_probs_MBI.exp(), rewards_BI).mean(0)
+def generator_step(
+    optimizer: torch.optim.Optimizer,
+    log_probs_NI: Tensor,
+    discriminator: LeaveOneOutDiscriminator | None,
+    batch: Batch,
+    config: Config,
+) -> dict[str, float]:
+    """Towards the hidden items' likelihood, and towards what the discriminator takes for hidden items, Eq. (4) computed exactly."""
+    num_members = len(log_probs_NI) // len(batch.hidden_BI)
+    num_hidden_B = batch.hidden_BI.sum(1)
+    weights_B = num_hidden_B.clamp(min=1.0) ** -config.user_weight_exponent / len(log_probs_NI)
+    loss = objectives.likelihood_loss(log_probs_NI, batch.hidden_BI.repeat(num_members, 1), weights_B.repeat(num_members))
+    told = {"likelihood": -loss.item()}
+    if discriminator is not None:
+        with torch.no_grad():
+            rewards_BI = objectives.rewards(discriminator(batch.whole_BX), "bounded")
+        # On the likelihood's scale: as if each hidden item were one pick.
+        picks_B = config.reward_weight * weights_B * num_hidden_B
+        reward_loss = objectives.expected_reward_loss(
+            log_probs_NI, rewards_BI.repeat(num_members, 1), picks_B.repeat(num_members)
+        )
+        told["reward"] = -reward_loss.item()
+        loss = loss + reward_loss
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return told
 
 
 def _picks(picks_BI: Tensor, hidden_BI: Tensor, popularity_I: Tensor) -> dict[str, float]:
