@@ -6,6 +6,7 @@ are imported only when a command is asked for that the service does not have, so
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.metadata
 import json
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _COMMANDS = "irgan.commands"
+_CLOSED_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended."""
 
 ReleasesFolder = Annotated[
     Path | None, typer.Option("--releases", help="The folder of releases.", envvar="IRGAN_RELEASES", show_default="releases")
@@ -175,12 +178,10 @@ def main() -> None:
             sys.stdout.flush()  # a full disk or a closed pipe shows here, while somebody can still say so
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        _give_up_stdout()
-        sys.exit(141)  # as if by SIGPIPE
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _give_up_stdout()
+        _give_up_stdout()
+        if error.errno == errno.EPIPE:
+            sys.exit(_CLOSED_PIPE)
         place = f": {error.filename}" if error.filename else ""
         _say(f"{error.strerror or error}{place}")
         sys.exit(1)
@@ -197,5 +198,6 @@ def _say(message: str) -> None:
 
 
 def _give_up_stdout() -> None:
-    """Let what is still buffered go nowhere, so that the interpreter does not complain of it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Let what could not be written go nowhere, so that the interpreter does not complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):  # there may be no such file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
