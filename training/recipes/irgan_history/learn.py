@@ -1,0 +1,98 @@
+"""The game itself: batch after batch, turn after turn.
+
+Shapes: B users in the batch, I items, M members, N = M · B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from training.data import Interactions
+from training.data.batches import multi_hot, shuffled
+from training.loop import Best, Run
+from training.models.history import HistoryCommittee, LeaveOneOutDiscriminator
+from training.objectives import irgan as objectives
+from training.recipes.irgan_history.config import Config
+from training.recipes.irgan_history.game import discriminator_step, generator_step, hide, observe
+
+Watch = Callable[[int, HistoryCommittee], bool]
+"""Told of every epoch's end; says whether to stop."""
+
+
+def learn(
+    data: Interactions,
+    config: Config,
+    run: Run,
+    *,
+    name: str,
+    num_members: int,
+    num_epochs: int,
+    watch: Watch | None = None,
+    **stateful: Best,
+) -> HistoryCommittee:
+    """The game: every batch, the discriminator takes a step against the generator's picks, the generator one against its verdict."""
+    random = run.generator()
+    num_channels = 2 if config.signal == "all" else 1
+    popularity_I = torch.from_numpy(data.popularity())
+    generator = HistoryCommittee(
+        num_items=data.num_items,
+        num_channels=num_channels,
+        num_members=num_members,
+        hidden_size=config.hidden_size,
+        dropout=config.dropout,
+        log_popularity_I=torch.log((popularity_I + 0.5) / (popularity_I + 0.5).sum()),
+        generator=random,
+    ).to(run.device)
+    discriminator = LeaveOneOutDiscriminator(
+        num_items=data.num_items,
+        num_channels=num_channels,
+        hidden_size=config.discriminator_hidden_size,
+        dropout=config.dropout,
+        generator=random,
+    ).to(run.device)
+    generator_optimizer = torch.optim.AdamW(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    discriminator_optimizer = torch.optim.AdamW(
+        discriminator.parameters(), lr=config.discriminator_learning_rate, weight_decay=config.discriminator_weight_decay
+    )
+    liked, low = data.positives().histories(), data.where(~data.is_positive).histories()
+    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
+    num_steps = config.num_epochs * -(-len(users) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(generator_optimizer, num_steps)
+    with run.phase(
+        name,
+        num_epochs,
+        generator=generator,
+        discriminator=discriminator,
+        generator_optimizer=generator_optimizer,
+        discriminator_optimizer=discriminator_optimizer,
+        schedule=schedule,
+        random=random,
+        **stateful,
+    ) as phase:
+        for epoch in phase:
+            playing = config.adversary == "discriminator" and epoch >= config.warmup_epochs
+            figures: list[dict[str, float]] = []
+            for users_B in shuffled(users, config.batch_size, random):
+                liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
+                low_BI = multi_hot(low.take(users_B), data.num_items, run.device)
+                batch = hide(liked_BI, low_BI, config, random)
+                logits_MBI = generator(batch.visible_BX, random)
+                # Members stand beside each other like more users: N = M · B rows.
+                log_probs_NI = objectives.policy_log_probs(
+                    logits_MBI.flatten(0, 1), excluded_BI=batch.excluded_BI.repeat(num_members, 1)
+                )
+                told: dict[str, float] = {}
+                if playing:
+                    picks_BI = log_probs_NI.detach().exp().view_as(logits_MBI).mean(0)
+                    told |= discriminator_step(discriminator, discriminator_optimizer, batch, picks_BI, random)
+                    told |= observe(picks_BI, batch.hidden_BI, popularity_I)
+                told |= generator_step(generator_optimizer, log_probs_NI, discriminator if playing else None, batch, config)
+                schedule.step()
+                figures.append(told)
+            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            if watch is not None and watch(epoch, generator):
+                phase.stop()
+    return generator

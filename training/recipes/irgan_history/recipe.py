@@ -1,0 +1,49 @@
+"""IRGAN with history encoders: part of a history is hidden, and both players are about the hidden part.
+
+The generator sees the rest of the history and spreads its probability over the catalogue; the hidden items are the positives. The
+discriminator sees the whole history, without the item in question, and tells hidden items from the generator's picks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from app.bundle import HistoryPolicy, VectorModel
+from training.data import Interactions
+from training.export import export_encoder
+from training.loop import Run
+from training.models.history import HistoryQuery
+from training.ranker import TrainedRanker
+from training.recipes.irgan_history.config import Config
+from training.recipes.irgan_history.learn import learn
+from training.recipes.irgan_history.linear import linear_path
+from training.recipes.irgan_history.validation import choose
+
+
+def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
+    """Choose the epoch and the linear weight on a part of the training data, then learn from all of it."""
+    summary: dict[str, Any] = {}
+    if config.validation_fraction:
+        best, summary = choose(data, config, run)
+        num_epochs, linear_weight = best.epoch + 1, float(best.state)
+    else:
+        assert config.linear_weight != "validation"
+        num_epochs, linear_weight = config.num_epochs, config.linear_weight
+    committee = learn(data, config, run, name="fit", num_members=config.num_members, num_epochs=num_epochs)
+    table_IR, vectors_IR = linear_path(data, config, run)
+    query = HistoryQuery(
+        committee.cpu(),
+        linear_table_IR=table_IR,
+        linear_vectors_IR=linear_weight * vectors_IR,
+        positive_threshold=data.positive_threshold,
+        low_weight=config.linear_low_weight,
+    )
+    model = VectorModel(
+        item_vectors_ID=np.ascontiguousarray(query.item_vectors_ID.numpy()),
+        encoder=export_encoder(query, num_items=data.num_items),
+        policy=HistoryPolicy(data.positive_threshold, config.signal, demote_low=config.signal == "all"),
+    )
+    summary |= {"num_epochs": num_epochs, "linear_weight": linear_weight}
+    return TrainedRanker(model, bias_folded=True, summary=summary)

@@ -1,0 +1,65 @@
+"""Choosing on events held out of the training data.
+
+Shapes: U users looked at, I items, C channels, X = C · I, R rank.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.data import Interactions, holdout
+from training.data.batches import multi_hot
+from training.evaluation import validation_metrics
+from training.loop import Best, Run
+from training.models.history import HistoryCommittee
+from training.recipes.irgan_history.config import Config
+from training.recipes.irgan_history.learn import learn
+from training.recipes.irgan_history.linear import linear_path
+
+_MOST_USERS = 1_000
+_LINEAR_WEIGHTS = (0.0, 2.5, 5.0, 10.0, 20.0)
+
+
+def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, dict[str, Any]]:
+    """The best epoch, and with it the best weight of the linear path, on events held out of the training data."""
+    rng = run.numpy_rng(1)
+    fit, held_out = holdout(data, fraction=config.validation_fraction, rng=rng)
+    relevant = held_out.positives().histories()
+    users = np.flatnonzero(relevant.lengths)
+    users = np.sort(rng.permutation(users)[:_MOST_USERS])
+    relevant, excluded = relevant.take(users), fit.histories().take(users)
+    liked_UI = multi_hot(fit.positives().histories().take(users), fit.num_items, run.device)
+    low_UI = multi_hot(fit.where(~fit.is_positive).histories().take(users), fit.num_items, run.device)
+    history_UX = torch.cat([liked_UI, low_UI], dim=1) if config.signal == "all" else liked_UI
+    table_IR, vectors_IR = linear_path(fit, config, run)
+    low_weight = config.linear_low_weight if config.signal == "all" else 0.0
+    linear_UI = ((liked_UI + low_weight * low_UI).cpu() @ table_IR @ vectors_IR.T).numpy()
+    weights = _LINEAR_WEIGHTS if config.linear_weight == "validation" else (config.linear_weight,)
+    weights = weights if table_IR.shape[1] else (0.0,)
+    best, last = Best(), {"epoch": 0, "nDCG@10": 0.0}
+
+    def watch(epoch: int, generator: HistoryCommittee) -> bool:
+        if (epoch + 1) % config.validate_every and epoch + 1 != config.num_epochs:
+            return False
+        with torch.no_grad():
+            scores_UI = generator(history_UX).mean(0).cpu().numpy()
+        values = [validation_metrics(scores_UI + w * linear_UI, relevant, excluded)["nDCG@10"] for w in weights]
+        run.scalar("choose/validation nDCG@10", max(values), epoch + 1)
+        last.update({"epoch": epoch + 1, "nDCG@10": max(values)})
+        best.update(max(values), epoch, weights[int(np.argmax(values))])
+        return epoch - best.epoch >= config.patience * config.validate_every
+
+    learn(
+        fit,
+        config,
+        run,
+        name="choose",
+        num_members=min(config.validation_members, config.num_members),
+        num_epochs=config.num_epochs,
+        watch=watch,
+        best=best,
+    )
+    return best, {"validation": {"best_epoch": best.epoch + 1, "best_nDCG@10": best.value, "final": last}}
