@@ -23,7 +23,7 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text = self.drawn = ""
         self._open: list[str] = []
         self.feed(text)
         assert not self._open
@@ -41,6 +41,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+        if self._open[-1:] == ["text"]:
+            self.drawn += data
 
     def attributes(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for found, attributes in self.elements if found == tag]
@@ -137,6 +139,7 @@ def test_names_are_text_in_the_page_and_in_the_drawings():
     page = Page(render_report(study(names=(odd, "b", "c"), metrics=("AP",))))
     assert not page.attributes("script")
     assert page.text.count(odd) > 10
+    assert page.drawn.count(odd) > 4
     assert any(odd in (attributes["aria-label"] or "") for attributes in page.attributes("svg"))
 
 
