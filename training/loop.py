@@ -115,7 +115,12 @@ class Run:
     @property
     def out_of_time(self) -> bool:
         """Whether the time budget is spent."""
-        return self.time_budget is not None and time.monotonic() - self._started >= self.time_budget
+        return self.time_budget is not None and self.seconds >= self.time_budget
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._started
 
     def phase(self, name: str, num_epochs: int, **stateful: Stateful | torch.Generator) -> Phase:
         """A stretch of epochs; what is named in `stateful` is saved and restored with it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from training.cli.ablate import ablate
 from training.cli.compare import compare
 from training.cli.data import data
 from training.cli.evaluate import evaluate
@@ -17,4 +18,5 @@ def commands(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(evaluate)
     app.command()(compare)
+    app.command()(ablate)
     app.command()(rankers)

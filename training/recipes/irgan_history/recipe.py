@@ -14,7 +14,7 @@ from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions
 from training.export import export_encoder
 from training.loop import Run
-from training.models.history import HistoryQuery
+from training.models.history import HistoryCommittee, HistoryQuery
 from training.ranker import TrainedRanker
 from training.recipes.irgan_history.config import Config
 from training.recipes.irgan_history.learn import learn
@@ -24,14 +24,18 @@ from training.recipes.irgan_history.validation import choose
 
 def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     """Choose the epoch and the linear weight on a part of the training data, then learn from all of it."""
+    committee: HistoryCommittee | None = None
     summary: dict[str, Any] = {}
     if config.validation_fraction:
-        best, summary = choose(data, config, run)
+        best, committee, summary = choose(data, config, run)
         num_epochs, linear_weight = best.epoch + 1, float(best.state)
     else:
         assert config.linear_weight != "validation"
         num_epochs, linear_weight = config.num_epochs, config.linear_weight
-    committee = learn(data, config, run, name="fit", num_members=config.num_members, num_epochs=num_epochs)
+    # A refit that would be cut short is worth less than the committee that chose.
+    summary["refit"] = committee is None or not run.out_of_time
+    if committee is None or summary["refit"]:
+        committee = learn(data, config, run, name="fit", num_members=config.num_members, num_epochs=num_epochs)
     table_IR, vectors_IR = linear_path(data, config, run)
     query = HistoryQuery(
         committee.cpu(),

@@ -19,12 +19,19 @@ from training.recipes.irgan_history.config import Config
 from training.recipes.irgan_history.learn import learn
 from training.recipes.irgan_history.linear import linear_path
 
+SELECTED = "nDCG@10"
+"""The metric that chooses."""
+
 _MOST_USERS = 1_000
 _LINEAR_WEIGHTS = (0.0, 2.5, 5.0, 10.0, 20.0)
 
 
-def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, dict[str, Any]]:
-    """The best epoch, and with it the best weight of the linear path, on events held out of the training data."""
+def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, HistoryCommittee, dict[str, Any]]:
+    """The best epoch, and with it the best weight of the linear path, on events held out of the training data.
+
+    Returns:
+        The best look (its state is the weight), the committee as it was at the end, and what to tell of both.
+    """
     rng = run.numpy_rng(1)
     fit, held_out = holdout(data, fraction=config.validation_fraction, rng=rng)
     relevant = held_out.positives().histories()
@@ -39,20 +46,20 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, dict[str
     linear_UI = ((liked_UI + low_weight * low_UI).cpu() @ table_IR @ vectors_IR.T).numpy()
     weights = _LINEAR_WEIGHTS if config.linear_weight == "validation" else (config.linear_weight,)
     weights = weights if table_IR.shape[1] else (0.0,)
-    best, last = Best(), {"epoch": 0, "nDCG@10": 0.0}
+    best = Best()
 
     def watch(epoch: int, generator: HistoryCommittee) -> bool:
-        if (epoch + 1) % config.validate_every and epoch + 1 != config.num_epochs:
+        is_last = epoch + 1 == config.num_epochs or run.out_of_time
+        if (epoch + 1) % config.validate_every and not is_last:
             return False
         with torch.no_grad():
             scores_UI = generator(history_UX).mean(0).cpu().numpy()
-        values = [validation_metrics(scores_UI + w * linear_UI, relevant, excluded)["nDCG@10"] for w in weights]
-        run.scalar("choose/validation nDCG@10", max(values), epoch + 1)
-        last.update({"epoch": epoch + 1, "nDCG@10": max(values)})
+        values = [validation_metrics(scores_UI + w * linear_UI, relevant, excluded)[SELECTED] for w in weights]
+        run.scalar(f"choose/{SELECTED}", max(values), epoch)
         best.update(max(values), epoch, weights[int(np.argmax(values))])
         return epoch - best.epoch >= config.patience * config.validate_every
 
-    learn(
+    committee = learn(
         fit,
         config,
         run,
@@ -62,4 +69,10 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, dict[str
         watch=watch,
         best=best,
     )
-    return best, {"validation": {"best_epoch": best.epoch + 1, "best_nDCG@10": best.value, "final": last}}
+    last_epoch, last_value = run.curves[f"choose/{SELECTED}"][-1]
+    told = {
+        "metric": SELECTED,
+        "best": {"after": best.epoch + 1, "value": best.value},
+        "final": {"after": last_epoch + 1, "value": last_value},
+    }
+    return best, committee, {"validation": told}

@@ -1,0 +1,125 @@
+"""What `irgan ablate` reruns: for each ranker, every choice that the literature leaves open, changed alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.errors import ConfigError
+
+_LEARNING_RATES = {"generator_learning_rate": (0.02, 0.05, 0.1)}
+"""One sweep for whoever moves the generator, so that none has the better rate by luck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of an ablation.
+
+    Attributes:
+        name: what the row is called.
+        settings: hyper-parameters that differ from the ranker's defaults.
+        sweep: settings of which the best value on validation data is taken, the others are tried and dropped.
+    """
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that answer one question, each compared with the first.
+
+    Attributes:
+        question: what the rows are to answer.
+        variants: the reference first.
+    """
+
+    question: str
+    variants: tuple[Variant, ...]
+
+
+_DEFAULT = Variant("as by default")
+
+ABLATIONS: dict[str, tuple[Group, ...]] = {
+    "irgan": (
+        Group(
+            "Does the adversary add anything beyond more likelihood training? Same start, same number of steps, same sweep of "
+            "learning rates.",
+            (
+                Variant("likelihood steps", {"adversary": "likelihood"}, _LEARNING_RATES),
+                Variant("discriminator, likelihood kept in the loss", {}, _LEARNING_RATES),
+                Variant("discriminator alone (the paper's game)", {"likelihood_weight": 0.0}, _LEARNING_RATES),
+                Variant("fixed hard-negative sampler", {"adversary": "hard-negatives"}, _LEARNING_RATES),
+                Variant("nobody: pre-training alone", {"num_rounds": 0}),
+            ),
+        ),
+        Group(
+            "Is pre-training the source of the gain?",
+            (
+                _DEFAULT,
+                Variant("no pre-training", {"pretraining": "none"}),
+                Variant("likelihood pre-training", {"pretraining": "mle"}),
+            ),
+        ),
+        Group(
+            "Temperature",
+            (
+                _DEFAULT,
+                Variant("negatives at 0.2 (official code)", {"negatives_temperature": 0.2}),
+                Variant("negatives at 2", {"negatives_temperature": 2.0}),
+                Variant("policy at 0.2", {"policy_temperature": 0.2}),
+            ),
+        ),
+        Group(
+            "Expected reward: computed exactly or sampled, and with which baseline?",
+            (
+                _DEFAULT,
+                Variant("sampled, no baseline", {"reward": "sampled", "baseline": "none"}),
+                Variant("sampled, mean of the other draws", {"reward": "sampled", "baseline": "mean"}),
+                Variant("sampled, expected reward as baseline (paper)", {"reward": "sampled", "baseline": "expected"}),
+            ),
+        ),
+        Group(
+            "The generator's objective",
+            (
+                _DEFAULT,
+                Variant("minimax, log(1 + exp f)", {"generator_objective": "minimax"}),
+                Variant("non-saturating, log σ(f)", {"generator_objective": "non-saturating"}),
+            ),
+        ),
+        Group("Positives among the negatives", (_DEFAULT, Variant("not masked (paper)", {"mask_positives": False}))),
+        Group("Who ranks?", (_DEFAULT, Variant("the discriminator", {"player": "discriminator"}))),
+    ),
+    "irgan-history": (
+        Group(
+            "Does the adversary add anything? Its twin takes the same steps on the same batches by likelihood alone; liked items only.",
+            (Variant("likelihood alone", {"adversary": "none"}), Variant("with the discriminator")),
+        ),
+        Group(
+            "The same, without the linear path",
+            (
+                Variant("likelihood alone", {"adversary": "none", "linear_rank": 0}),
+                Variant("with the discriminator", {"linear_rank": 0}),
+            ),
+        ),
+        Group(
+            "The same, low ratings as input",
+            (
+                Variant("likelihood alone", {"signal": "all", "adversary": "none"}),
+                Variant("with the discriminator", {"signal": "all"}),
+            ),
+        ),
+    ),
+}
+
+
+def ablation(ranker: str) -> tuple[Group, ...]:
+    """The grid of a ranker.
+
+    Raises:
+        ConfigError: it has none; the message lists those that do.
+    """
+    if ranker not in ABLATIONS:
+        raise ConfigError(f"no ablation is laid down for {ranker!r}; there is one for {', '.join(ABLATIONS)}")
+    return ABLATIONS[ranker]
