@@ -8,7 +8,7 @@ Shapes: B users in the batch, L the longest history, N events in all, I items, D
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +17,8 @@ import onnxruntime as ort
 
 from app.bundle.histories import Histories
 
-_CHUNK = 512
-"""Histories encoded at once where an intermediate grows with B · L · D or B · D²."""
+_CELLS = 2**25
+"""Numbers in the largest intermediate of a batch: B · L · width."""
 
 
 class Encoder(Protocol):
@@ -31,9 +31,27 @@ class Encoder(Protocol):
         ...
 
 
-def _chunks(histories: Histories) -> Iterator[Histories]:
-    for start in range(0, len(histories), _CHUNK):
-        yield histories.take(np.arange(start, min(start + _CHUNK, len(histories))))
+def _in_batches(histories: Histories, width: int, dim: int, encode: Callable[[Histories], np.ndarray]) -> np.ndarray:
+    """Encode histories of like length together, as many at once as memory allows.
+
+    Args:
+        histories: B of them, in any order.
+        width: numbers that one event of one history takes.
+        dim: D.
+        encode: query vectors of a batch.
+
+    Returns:
+        Query vectors in the order of the histories, float32 [B, D].
+    """
+    vectors_BD = np.zeros((len(histories), dim), dtype=np.float32)
+    by_length = np.argsort(histories.lengths, kind="stable")[::-1]  # the longest first: a batch is as wide as its first
+    start = 0
+    while start < len(by_length):
+        longest = max(1, int(histories.lengths[by_length[start]]))
+        batch = by_length[start : start + max(1, _CELLS // (longest * width))]
+        vectors_BD[batch] = encode(histories.take(batch))
+        start += len(batch)
+    return vectors_BD
 
 
 class LinearEncoder:
@@ -110,8 +128,8 @@ class RidgeEncoder:
 
     def encode(self, histories: Histories) -> np.ndarray:
         """Query vectors, float32 [B, D]; an empty history gives zeros."""
-        solved = [self._solve(chunk) for chunk in _chunks(histories)]
-        return np.concatenate(solved) if solved else np.zeros((0, self.dim), dtype=np.float32)
+        # A history of one event still makes a D × D matrix.
+        return _in_batches(histories, self.dim * self.dim, self.dim, self._solve)
 
     def _solve(self, histories: Histories) -> np.ndarray:
         items_BL, _ = histories.padded(padding=0)
@@ -163,8 +181,7 @@ class OnnxEncoder:
 
     def encode(self, histories: Histories) -> np.ndarray:
         """Query vectors, float32 [B, D]."""
-        encoded = [self._run(chunk) for chunk in _chunks(histories)]
-        return np.concatenate(encoded) if encoded else np.zeros((0, self.dim), dtype=np.float32)
+        return _in_batches(histories, self.dim, self.dim, self._run)
 
     def _run(self, histories: Histories) -> np.ndarray:
         items_BL, ratings_BL = histories.padded(self.num_items)
