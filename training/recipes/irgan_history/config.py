@@ -39,11 +39,13 @@ class Config(RankerConfig):
     """The generator minimises −log likelihood − reward_weight · expected reward."""
     warmup_epochs: int = Field(default=3, ge=0)
     """Epochs of likelihood before the discriminator joins."""
+    num_discriminators: int = Field(default=2, ge=1)
+    """Each learns from its share of the users and judges the next one's; 1 judges those that it learned from."""
     discriminator_hidden_size: int = Field(default=200, ge=1)
     """Its hidden units."""
     discriminator_learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW; a slow discriminator (1e-3) does harm."""
-    discriminator_weight_decay: float = Field(default=0.1, ge=0)
+    discriminator_weight_decay: float = Field(default=0.3, ge=0)
     """Of AdamW."""
 
     linear_rank: int = Field(default=64, ge=0)

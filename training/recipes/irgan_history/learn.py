@@ -34,7 +34,8 @@ def learn(
     **stateful: Best,
 ) -> HistoryCommittee:
     """The game: every batch, the discriminator takes a step against the generator's picks, the generator one against its verdict."""
-    random = run.generator()
+    # The discriminators have random numbers of their own, so that the twin without them sees the same batches.
+    random, jury_random = run.generator(), run.generator(1)
     num_channels = 2 if config.signal == "all" else 1
     popularity_I = torch.from_numpy(data.popularity())
     generator = HistoryCommittee(
@@ -46,16 +47,20 @@ def learn(
         log_popularity_I=torch.log((popularity_I + 0.5) / (popularity_I + 0.5).sum()),
         generator=random,
     ).to(run.device)
-    discriminator = LeaveOneOutDiscriminator(
-        num_items=data.num_items,
-        num_channels=num_channels,
-        hidden_size=config.discriminator_hidden_size,
-        dropout=config.dropout,
-        generator=random,
-    ).to(run.device)
+    discriminators = [
+        LeaveOneOutDiscriminator(
+            num_items=data.num_items,
+            num_channels=num_channels,
+            hidden_size=config.discriminator_hidden_size,
+            dropout=config.dropout,
+            generator=jury_random,
+        ).to(run.device)
+        for _ in range(config.num_discriminators)
+    ]
+    jury = torch.nn.ModuleList(discriminators)
     generator_optimizer = torch.optim.AdamW(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     discriminator_optimizer = torch.optim.AdamW(
-        discriminator.parameters(), lr=config.discriminator_learning_rate, weight_decay=config.discriminator_weight_decay
+        jury.parameters(), lr=config.discriminator_learning_rate, weight_decay=config.discriminator_weight_decay
     )
     liked, low = data.positives().histories(), data.where(~data.is_positive).histories()
     users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
@@ -65,11 +70,12 @@ def learn(
         name,
         num_epochs,
         generator=generator,
-        discriminator=discriminator,
+        discriminators=jury,
         generator_optimizer=generator_optimizer,
         discriminator_optimizer=discriminator_optimizer,
         schedule=schedule,
         random=random,
+        jury_random=jury_random,
         **stateful,
     ) as phase:
         for epoch in phase:
@@ -78,7 +84,8 @@ def learn(
             for users_B in shuffled(users, config.batch_size, random):
                 liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
                 low_BI = multi_hot(low.take(users_B), data.num_items, run.device)
-                batch = hide(liked_BI, low_BI, config, random)
+                learner_B = torch.from_numpy(users_B % config.num_discriminators).to(run.device)
+                batch = hide(liked_BI, low_BI, learner_B, config, random)
                 logits_MBI = generator(batch.visible_BX, random)
                 # Members stand beside each other like more users: N = M · B rows.
                 log_probs_NI = objectives.policy_log_probs(
@@ -87,9 +94,9 @@ def learn(
                 told: dict[str, float] = {}
                 if playing:
                     picks_BI = log_probs_NI.detach().exp().view_as(logits_MBI).mean(0)
-                    told |= discriminator_step(discriminator, discriminator_optimizer, batch, picks_BI, random)
+                    told |= discriminator_step(discriminators, discriminator_optimizer, batch, picks_BI, jury_random)
                     told |= observe(picks_BI, batch.hidden_BI, popularity_I)
-                told |= generator_step(generator_optimizer, log_probs_NI, discriminator if playing else None, batch, config)
+                told |= generator_step(generator_optimizer, log_probs_NI, discriminators if playing else [], batch, config)
                 schedule.step()
                 figures.append(told)
             phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
