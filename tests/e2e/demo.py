@@ -31,14 +31,14 @@ def main() -> int:
     started = time.monotonic()
     releases = os.environ.get("IRGAN_RELEASES", "releases")
     _heading(f"1. Data: {DATA}")
-    _irgan("data", "fetch", DATA)
+    irgan("data", "fetch", DATA)
     _heading("2. Training: IRGAN, and what it has to beat")
     bundles = [_train(ranker) for ranker in RANKERS]
     _heading("3. Comparison on the paper's test part")
-    _irgan("compare", *bundles, "--baseline", "ease", "--metric", "nDCG@10", "--output", "reports/demo")
+    irgan("compare", *bundles, "--baseline", "ease", "--metric", "nDCG@10", "--output", "reports/demo")
     _heading("4. Publishing and serving")
-    _irgan("publish", bundles[RANKERS.index(CHAMPION)], "--releases", releases)
-    with _service(releases) as address:
+    irgan("publish", bundles[RANKERS.index(CHAMPION)], "--releases", releases)
+    with service(releases) as address:
         _ask(address)
     _heading(f"Done in {time.monotonic() - started:.0f} s")
     _say("The report: reports/demo/report.html. To keep the service up: make serve")
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _train(ranker: str) -> str:
-    outcome = json.loads(_irgan("train", ranker, "--data", DATA, "--split", "paper", "--json", quiet=True))
+    outcome = json.loads(irgan("train", ranker, "--data", DATA, "--split", "paper", "--json", quiet=True))
     figures = outcome["metrics"]["paper"]
     shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("P@5", "nDCG@10", "AP", "RR"))
     _say(f"{ranker:<14} {outcome['seconds']:6.1f} s   {shown}")
@@ -55,18 +55,18 @@ def _train(ranker: str) -> str:
 
 
 def _ask(address: str) -> None:
-    answer = _get(f"{address}/v1/recommendations/196?k=5")
+    answer = get(f"{address}/v1/recommendations/196?k=5")
     _show("For user 196, whom the ranker knows", answer)
     history = [{"item": _find(address, title), "rating": 5} for title in THREE_TITLES]
-    answer = _get(f"{address}/v1/recommendations", {"history": history, "k": 5})
+    answer = get(f"{address}/v1/recommendations", {"history": history, "k": 5})
     _show(f"For somebody never seen, who liked {'; '.join(THREE_TITLES)}", answer)
-    answer = _get(f"{address}/v1/items/{history[0]['item']}/similar?k=5")
+    answer = get(f"{address}/v1/items/{history[0]['item']}/similar?k=5")
     _show(f"Items like {THREE_TITLES[0]}", answer)
 
 
 def _find(address: str, title: str) -> str:
     """The id of a title, from the catalogue's own answers: the demonstration knows no ids by heart."""
-    everything = _get(f"{address}/v1/recommendations", {"k": 1000, "exclude_seen": False})["items"]
+    everything = get(f"{address}/v1/recommendations", {"k": 1000, "exclude_seen": False})["items"]
     return next(item["id"] for item in everything if item["title"].startswith(title))
 
 
@@ -77,15 +77,15 @@ def _show(question: str, answer: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _service(releases: str) -> Iterator[str]:
+def service(releases: str) -> Iterator[str]:
     """`irgan serve` on a free port of loopback, stopped at the end."""
     command = [_IRGAN, "serve", "--host", "127.0.0.1", "--port", "0", "--releases", releases]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield _address(process)
-    finally:
-        process.terminate()
-        process.wait(timeout=_START_SECONDS)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield _address(process)
+        finally:
+            process.terminate()
+            process.wait(timeout=_START_SECONDS)
 
 
 def _address(process: subprocess.Popen[str]) -> str:
@@ -99,7 +99,7 @@ def _address(process: subprocess.Popen[str]) -> str:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         try:
-            _get(f"{address}/health/ready")
+            get(f"{address}/health/ready")
         except OSError:
             time.sleep(0.1)
         else:
@@ -108,14 +108,15 @@ def _address(process: subprocess.Popen[str]) -> str:
     raise SystemExit(f"the service at {address} is not ready after {_START_SECONDS} s")
 
 
-def _get(url: str, body: dict[str, Any] | None = None) -> Any:
+def get(url: str, body: dict[str, Any] | None = None) -> Any:
+    """The JSON that the service answers: to GET, or to POST where there is a body."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.load(response)
 
 
-def _irgan(*arguments: str, quiet: bool = False) -> str:
+def irgan(*arguments: str, quiet: bool = False) -> str:
     """Run one command; progress goes to the person, the answer comes back."""
     if not quiet:
         _say(f"$ irgan {' '.join(arguments)}")

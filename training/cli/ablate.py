@@ -14,8 +14,6 @@ from training.cli.options import DataFlags, load_split, needs_training_extra, sp
 if TYPE_CHECKING:
     from training.data import Split
 
-_START, _END = "<!-- ablation: written by irgan ablate -->", "<!-- end of ablation -->"
-
 
 @spread
 def ablate(
@@ -39,6 +37,7 @@ def ablate(
     with needs_training_extra():
         from training.jobs.ablate import METRICS, markdown, run_ablation  # noqa: PLC0415 - heavy
         from training.jobs.ablations import ablation  # noqa: PLC0415 - heavy
+        from training.jobs.pages import replace_part  # noqa: PLC0415 - heavy
         from training.loop import Run, choose_device  # noqa: PLC0415 - heavy
         from training.registry import ranker as registered  # noqa: PLC0415 - heavy
 
@@ -55,7 +54,7 @@ def ablate(
         announce=lambda line: typer.echo(line, err=True),
     )
     page = output or Path("docs/rankers") / f"{ranker}.md"
-    _replace(page, f"{_told(split, seeds)}\n\n{markdown(tables)}")
+    replace_part(page, "ablation", f"{_told(split, seeds)}\n\n{markdown(tables)}")
     if as_json:
         rows = [
             {
@@ -78,15 +77,3 @@ def _told(split: Split, seeds: int) -> str:
         "deviation over seeds. A difference is from the first row of its table, with a 95 % paired bootstrap interval over users (each "
         "user's mean over seeds). Sweeps were decided on validation data."
     )
-
-
-def _replace(page: Path, text: str) -> None:
-    from app.bundle import write_file  # noqa: PLC0415 - heavy
-
-    block = f"{_START}\n{text.rstrip()}\n{_END}"
-    old = page.read_text(encoding="utf-8") if page.is_file() else ""
-    before, start, rest = old.partition(_START)
-    _, end, after = rest.partition(_END)
-    appended = f"{old.rstrip()}\n\n## Ablation\n\n{block}\n".lstrip()
-    new = f"{before}{block}{after}" if start and end else appended
-    write_file(page, new.encode())
