@@ -1,0 +1,22 @@
+# Training and its command line. For CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126 (the driver comes from the host).
+FROM python:3.12-slim AS build
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /source
+COPY pyproject.toml README.md constraints.txt ./
+COPY app app
+COPY training training
+# The index of torch builds is asked for torch alone; everything else comes from the usual one.
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple torch \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[train]'
+
+FROM python:3.12-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --create-home irgan && install --directory --owner irgan /releases /data /work
+COPY --from=build /venv /venv
+USER irgan
+WORKDIR /work
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 IRGAN_RELEASES=/releases IRGAN_CACHE_DIR=/data
+VOLUME ["/releases", "/data", "/work"]
+ENTRYPOINT ["irgan"]
+CMD ["--help"]
