@@ -14,11 +14,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from app.bundle import new_folder
+from app.bundle import new_folder, sha256_of
 from training.errors import DataError
 
 _TENSORS = "tensors.safetensors"
 _STATE = "state.json"
+_SUMS = "sha256.json"
 
 
 def save_checkpoint(state: Any, folder: Path) -> None:
@@ -29,14 +30,21 @@ def save_checkpoint(state: Any, folder: Path) -> None:
     """
     tensors: dict[str, torch.Tensor] = {}
     skeleton = _flatten(state, tensors)
-    fresh = folder.with_name(f"{folder.name}.next")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, old = _beside(folder, "next"), _beside(folder, "old")
+    if fresh.is_dir() and not folder.is_dir():
+        fresh.rename(folder)  # an earlier save ended between its two renames
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     with new_folder(fresh) as temporary:
         save_file(tensors, temporary / _TENSORS)
         (temporary / _STATE).write_text(json.dumps(skeleton), encoding="utf-8")
-    # Between the two steps only `.next` exists; load_checkpoint knows.
-    shutil.rmtree(folder, ignore_errors=True)
-    fresh.rename(folder)
+        sums = {name: sha256_of(temporary / name) for name in (_TENSORS, _STATE)}
+        (temporary / _SUMS).write_text(json.dumps(sums), encoding="utf-8")
+    # Renamed, not removed: a folder that is half removed would look like a damaged checkpoint.
+    if folder.is_dir():
+        folder.rename(old)
+    fresh.rename(folder)  # before this only `.next` is the checkpoint; load_checkpoint knows
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> Any | None:
@@ -46,17 +54,25 @@ def load_checkpoint(folder: Path) -> Any | None:
         DataError: there is one, and it is damaged.
     """
     if not folder.is_dir():
-        folder = folder.with_name(f"{folder.name}.next")
+        folder = _beside(folder, "next")
         if not folder.is_dir():
             return None
     try:
+        sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
+        for name in (_TENSORS, _STATE):
+            if sha256_of(folder / name) != sums[name]:
+                raise ValueError(f"{name} differs from its SHA-256")
         tensors = load_file(folder / _TENSORS)
         skeleton = json.loads((folder / _STATE).read_text(encoding="utf-8"))
         return _unflatten(skeleton, tensors)
-    except (OSError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder}: the checkpoint is damaged ({error}); remove the folder to start again from the beginning"
         ) from error
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
 
 
 def _flatten(node: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -127,9 +127,12 @@ class Run:
         return Phase(self, name, num_epochs, stateful)
 
     def write_curves(self) -> None:
-        """Write `training.json`, all curves as lists of (epoch, value)."""
+        """Write `training.json`, all curves as lists of (epoch, value), and what TensorBoard has not yet on disk."""
         if self.folder is not None:
             write_file(self.folder / "training.json", json.dumps({"curves": self.curves}, indent=1).encode())
+        if self._writer is not None:
+            self._writer.close()  # nobody else would; a later point opens another file, which TensorBoard reads as one
+            self._writer = None
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Add a point to a curve, and to TensorBoard where a folder is set."""
@@ -154,6 +157,7 @@ class Phase:
         self._folder = None if run.folder is None else run.folder / "checkpoints" / name
         self._next_epoch = 0
         self._finished = False
+        self._is_last: bool | None = None
         self._snapshot: dict[str, Any] | None = None
         self._bar: Progress | None = None
 
@@ -168,7 +172,9 @@ class Phase:
             return
         task = self._start_bar()
         for epoch in range(self._next_epoch, self.num_epochs):
+            self._is_last = None
             yield epoch
+            is_last = self.is_last
             self._next_epoch = epoch + 1
             self._snapshot = self._state()
             if self._bar is not None:
@@ -176,8 +182,18 @@ class Phase:
             every = self.run.checkpoint_every
             if every is not None and (epoch + 1) % every == 0:
                 self._save()
-            if self._finished or self.run.out_of_time:
+            if self._finished or is_last:
                 break
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the phase ends with the running epoch, by its length or by the time budget.
+
+        Asked twice in an epoch it answers alike, so what an epoch measures because it is the last does end the phase.
+        """
+        if self._is_last is None:
+            self._is_last = self._next_epoch + 1 >= self.num_epochs or self.run.out_of_time
+        return self._is_last
 
     def log(self, **values: float) -> None:
         """Add one point to each named curve, at the running epoch."""
