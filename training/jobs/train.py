@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from app.bundle import VectorModel
+from app.bundle.manifest import Name
 from training.config import RankerConfig
 from training.data import Split
+from training.errors import ConfigError
 from training.evaluation import PROTOCOLS, evaluate
 from training.export import export_bundle
 from training.jobs.run_folder import run_folder
@@ -68,9 +72,12 @@ def train_ranker(
         name: NAME; the ranker's by default. Variants are called `NAME-VARIANT`.
 
     Raises:
+        ConfigError: NAME cannot be a bundle's name, or `bundles` is no folder; said before anything is trained.
         Interrupted: Ctrl-C; a checkpoint was kept where `run` has a folder.
         OSError: the bundle cannot be written; nothing of it is left behind.
     """
+    name = name or spec.name
+    _check_place(bundles, name)
     values = config.model_dump(mode="json")
     with _own_folder(spec, split, values, run):
         started = time.perf_counter()
@@ -96,10 +103,21 @@ def train_ranker(
             )
             return path, metrics
 
-        name = name or spec.name
         bundle, metrics = export(trained.model, name)
         variants = {variant: export(model, f"{name}-{variant}")[0] for variant, model in trained.variants.items()}
     return Outcome(spec.name, run.seed, seconds, bundle, metrics, variants)
+
+
+def _check_place(bundles: Path, name: str) -> None:
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise ConfigError(
+            f"--name {name!r} cannot name a bundle; expected at most 100 of a–z, 0–9, dot, dash and underscore, "
+            "with a letter or a digit first"
+        ) from error
+    if bundles.exists() and not bundles.is_dir():
+        raise ConfigError(f"--bundles {bundles} is no folder; choose another")
 
 
 def _own_folder(spec: RankerSpec, split: Split, values: dict[str, Any], run: Run) -> AbstractContextManager[object]:

@@ -72,5 +72,9 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
             phase.log(loss=total / len(liked))
     users_UD, items_ID = (vectors.cpu().numpy() for vectors in model.vectors())
     policy = HistoryPolicy(data.positive_threshold)
-    encoder = fit_fold_in(users_UD, items_ID, liked.histories())
+    histories = liked.histories()
+    encoder = fit_fold_in(users_UD, items_ID, histories)
+    # The factors of a user without a liked item have learned nothing; the encoder of an empty history has.
+    unknown_U = histories.lengths == 0
+    users_UD[unknown_U] = encoder.encode(histories.take(np.flatnonzero(unknown_U)))
     return TrainedRanker(VectorModel(items_ID, encoder, policy, users_UD), bias_folded=True)
