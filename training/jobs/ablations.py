@@ -110,6 +110,13 @@ ABLATIONS: dict[str, tuple[Group, ...]] = {
                 Variant("with the discriminator", {"signal": "all"}),
             ),
         ),
+        Group(
+            "Low ratings as input, without the linear path",
+            (
+                Variant("likelihood alone", {"signal": "all", "adversary": "none", "linear_rank": 0}),
+                Variant("with the discriminator", {"signal": "all", "linear_rank": 0}),
+            ),
+        ),
     ),
 }
 

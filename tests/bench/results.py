@@ -1,0 +1,265 @@
+"""Every figure of `docs/results.md`, measured anew: `make bench`, or `python -m tests.bench.results PART…`.
+
+Parts are measured one after the other and each is written into the page when it is done, so an interrupted run loses one part at
+most. Data come from `$IRGAN_DATA_DIR` or are fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.bench import service
+from training.config import parse_config
+from training.data import Split, load_dataset, make_split
+from training.evaluation import PROTOCOLS, Evaluation, Protocol, compare_rankers, evaluate
+from training.jobs.pages import replace_part
+from training.loop import Run
+from training.registry import ranker as registered
+
+PAGE = Path("docs/results.md")
+SEEDS = range(5)
+METRICS = ("P@3", "P@5", "P@10", "nDCG@3", "nDCG@5", "nDCG@10", "AP", "RR")
+FEW_METRICS = ("P@5", "R@20", "nDCG@10", "AP", "RR", "coverage@10")
+
+CONTENDERS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+    ("popularity", "popularity", (), False),
+    ("item-knn", "item-knn", (), False),
+    ("BPR", "bpr", (), True),
+    ("PureSVD, 10 factors", "puresvd", (), True),
+    ("iALS, 16 factors (`implicit`)", "ials", (), True),
+    ("EASE, λ 400", "ease", (), False),
+    ("`irgan`, 5 dimensions", "irgan", (), True),
+    ("`irgan-history`, committee alone", "irgan-history", ("linear_rank=0",), True),
+    ("`irgan-history`", "irgan-history", (), True),
+    ("EASE, all ratings", "ease", ("signal=all",), False),
+    ("`irgan-history`, all ratings", "irgan-history", ("signal=all",), True),
+)
+"""Shown as, ranker, settings, whether anything in it is random."""
+
+_REFERENCE = {
+    "EASE, λ 400": (0.4598, 0.4180, 0.3572, 0.4858, 0.4575, 0.4292, 0.2842, 0.6821),
+    "iALS, 16 factors (`implicit`)": (0.4576, 0.4171, 0.3513, 0.4795, 0.4520, 0.4198, 0.2747, 0.6745),
+}
+"""Measured elsewhere with an independent script, as a check of the protocol."""
+_PUBLISHED = (0.4057, 0.3785, 0.3184, 0.4228, 0.4053, 0.3775, 0.2442, 0.6103)
+"""The generator that the paper's authors published, measured under this protocol."""
+_PAIRS = (
+    ("`irgan-history`", "EASE, λ 400"),
+    ("`irgan-history`, all ratings", "EASE, all ratings"),
+    ("`irgan-history`, committee alone", "EASE, λ 400"),
+)
+
+
+class Trained:
+    """A ranker's evaluations over seeds, protocol by protocol.
+
+    Args:
+        evaluations: protocol → one a seed.
+        seconds: of each training.
+    """
+
+    def __init__(self, evaluations: dict[Protocol, list[Evaluation]], seconds: list[float]) -> None:
+        self.evaluations = evaluations
+        self.seconds = seconds
+
+    def row(self, protocol: Protocol, metrics: Sequence[str]) -> list[str]:
+        """Mean ± sd over seeds of each metric, and the seconds."""
+        cells = []
+        for metric in metrics:
+            values = np.array([evaluation.means[metric] for evaluation in self.evaluations[protocol]])
+            cells.append(f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""))
+        return [*cells, f"{np.mean(self.seconds):.1f}"]
+
+    def per_user(self, protocol: Protocol, metric: str) -> np.ndarray:
+        """Each user's mean over seeds."""
+        means: np.ndarray = np.mean([e.per_user[metric] for e in self.evaluations[protocol]], axis=0)
+        return means
+
+
+def train(ranker: str, split: Split, settings: Sequence[str], seeds: Sequence[int]) -> Trained:
+    """Train and evaluate, seed after seed."""
+    spec = registered(ranker)
+    config = parse_config(spec.config(), assignments=list(settings))
+    evaluations: dict[Protocol, list[Evaluation]] = {protocol: [] for protocol in PROTOCOLS}
+    seconds = []
+    for seed in seeds:
+        started = time.perf_counter()
+        trained = spec.recipe()(split.train, config, Run(seed=seed, progress=True))
+        seconds.append(time.perf_counter() - started)
+        for protocol in PROTOCOLS:
+            evaluations[protocol].append(evaluate(trained.model, split, protocol))
+        _say(f"{ranker} {' '.join(settings)} seed {seed}: {seconds[-1]:.1f} s, {_short(evaluations['paper'][-1])}")
+        gc.collect()
+    return Trained(evaluations, seconds)
+
+
+def movielens_100k() -> str:
+    """The paper's data, split and protocol: every ranker."""
+    split = make_split(load_dataset("movielens-100k"), "paper")
+    found = {
+        shown: train(ranker, split, settings, SEEDS if random else SEEDS[:1]) for shown, ranker, settings, random in CONTENDERS
+    }
+    lines = ["Protocol `paper`, mean ± sd over seeds 0 to 4 (one training where nothing is random).", ""]
+    lines += table(
+        ["ranker", *METRICS, "seconds"], [[shown, *trained.row("paper", METRICS)] for shown, trained in found.items()]
+    )
+    lines += [
+        "",
+        f"The published IRGAN generator under this protocol: {', '.join(f'{m} {v}' for m, v in zip(METRICS, _PUBLISHED, strict=True))}.",
+    ]
+    lines += ["", "Greatest distance of any metric from an independent script's figures: " + "; ".join(_distances(found)) + "."]
+    lines += ["", "Protocol `standard`:", ""]
+    lines += table(
+        ["ranker", *FEW_METRICS, "seconds"], [[shown, *t.row("standard", FEW_METRICS)] for shown, t in found.items()]
+    )
+    lines += ["", "Paired differences over the 456 users (each user's mean over seeds), protocol `paper`:", ""]
+    lines += [f"- {sentence}" for sentence in _sentences(found)]
+    return "\n".join(lines)
+
+
+def _distances(found: dict[str, Trained]) -> list[str]:
+    distances = []
+    for shown, reference in _REFERENCE.items():
+        means = [np.mean([e.means[m] for e in found[shown].evaluations["paper"]]) for m in METRICS]
+        distances.append(f"{shown} {max(abs(a - b) for a, b in zip(means, reference, strict=True)):.4f}")
+    return distances
+
+
+def _sentences(found: dict[str, Trained]) -> list[str]:
+    sentences = []
+    for first, second in _PAIRS:
+        values = {name: {m: found[name].per_user("paper", m) for m in ("nDCG@10", "AP")} for name in (first, second)}
+        sentences += [comparison.sentence for comparison in compare_rankers(values, ("nDCG@10", "AP"), baseline=second)]
+    return sentences
+
+
+def _one_seed(name: str, contenders: Sequence[tuple[str, str, tuple[str, ...]]], split_name: str | None = None) -> str:
+    dataset = load_dataset(name)
+    split = make_split(dataset, split_name)
+    lines = [
+        f"Split `{split.name}`: {len(split.train):,} training and {len(split.test):,} test events, {split.train.num_users:,} users, "
+        f"{split.train.num_items:,} items; protocol `standard`, seed 0.",
+        "",
+    ]
+    rows = [
+        [shown, *train(ranker, split, settings, [0]).row("standard", FEW_METRICS)] for shown, ranker, settings in contenders
+    ]
+    return "\n".join(lines + table(["ranker", *FEW_METRICS, "seconds"], rows))
+
+
+def movielens_1m() -> str:
+    """Every ranker on MovieLens 1M's ratings of 4 and 5."""
+    plain = [(shown, ranker, settings) for shown, ranker, settings, _ in CONTENDERS if "signal=all" not in settings]
+    tuned = {"ease": ("l2=1000",), "ials": ("embedding_size=64", "l2=20"), "puresvd": ("embedding_size=50",)}
+    shown = {"ease": "EASE, λ 1000", "ials": "iALS, 64 factors (`implicit`)", "puresvd": "PureSVD, 50 factors"}
+    return _one_seed("movielens-1m", [(shown.get(r, s), r, tuned.get(r, settings)) for s, r, settings in plain])
+
+
+def douban() -> str:
+    """A data set that nothing was tuned for, all settings as they come."""
+    return _one_seed("douban", [(shown, ranker, settings) for shown, ranker, settings, _ in CONTENDERS])
+
+
+def serving() -> str:
+    """The service beside an empty endpoint."""
+    found = service.measure()
+    rows = [
+        [
+            name,
+            f"{row['rate']:,.0f}",
+            _ratio(row, "rate_ratio"),
+            f"{row['p50']:.2f}",
+            f"{row['p99']:.2f}",
+            _ratio(row, "p99_ratio"),
+        ]
+        for name, row in found["endpoints"].items()
+    ]
+    head = ["endpoint", "requests/s", "of the empty one's", "p50, ms", "p99, ms", "of the empty one's"]
+    told = f"{found['items']:,} items × {found['dimensions']} dimensions, one worker, {found['connections']} connections, medians of {found['rounds']} rounds."
+    return "\n".join([told, "", *table(head, rows)])
+
+
+def _ratio(row: dict[str, float], name: str) -> str:
+    return f"{row[name]:.2f}" if name in row else "—"
+
+
+def index() -> str:
+    """The three kinds of index, measured at build."""
+    rng = np.random.default_rng(0)
+    rows = []
+    from training.export import build_index  # noqa: PLC0415 - only here
+
+    for num_items, factory in ((50_000, None), (200_000, None), (200_000, "IVF1024,Flat")):
+        vectors_ID = rng.normal(size=(num_items, 64)).astype(np.float32)
+        queries_QD = rng.normal(size=(500, 64)).astype(np.float32)
+        started = time.perf_counter()
+        built, info = build_index(vectors_ID, queries_QD, factory)
+        seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        built.search(queries_QD, 100)
+        each = 1000 * (time.perf_counter() - started) / len(queries_QD)
+        rows.append(
+            [f"{num_items:,}", info.factory, str(info.parameters), f"{info.recall_at_100:.4f}", f"{seconds:.1f}", f"{each:.2f}"]
+        )
+    return "\n".join(table(["items", "index", "parameters", "recall@100", "build, s", "a query, ms"], rows))
+
+
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "movielens-100k": ("MovieLens 100K, the paper's split", movielens_100k),
+    "movielens-1m": ("MovieLens 1M, ratings of 4 and 5", movielens_1m),
+    "douban": ("Douban 3000 × 3000, untuned", douban),
+    "serving": ("Serving", serving),
+    "index": ("Index", index),
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def machine() -> str:
+    """Where the figures come from."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU in use, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+
+
+def _short(evaluation: Evaluation) -> str:
+    means: dict[str, Any] = evaluation.means
+    return f"nDCG@10 {means['nDCG@10']:.4f}, AP {means['AP']:.4f}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Measure the parts that are asked for, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all by default")
+    for part in parser.parse_args().parts or list(PARTS):
+        title, measure = PARTS[part]
+        started = time.perf_counter()
+        text = measure()
+        minutes = (time.perf_counter() - started) / 60
+        replace_part(PAGE, part, f"## {title}\n\n{machine()}; measured in {minutes:.0f} min.\n\n{text}")
+        _say(f"{part}: written into {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
