@@ -25,15 +25,15 @@ def ials(
         seed: of the start.
         progress: a bar on stderr.
     """
-    model = AlternatingLeastSquares(
-        factors=embedding_size,
-        regularization=l2,
-        alpha=confidence,
-        iterations=num_epochs,
-        random_state=seed,
-        use_cg=False,
-    )
     # The library has its own threads; BLAS threads below them only get in the way, and it says so.
     with threadpool_limits(1, "blas"):
+        model = AlternatingLeastSquares(
+            factors=embedding_size,
+            regularization=l2,
+            alpha=confidence,
+            iterations=num_epochs,
+            random_state=seed,
+            use_cg=False,
+        )
         model.fit(matrix_UI, show_progress=progress)
     return model.user_factors, model.item_factors
