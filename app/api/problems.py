@@ -104,6 +104,19 @@ def internal_problem(request: Request) -> Response:
     return problem_response(request, _INTERNAL, "this is a mistake of the service; its log names the request by its request_id")
 
 
+def known_problem(request: Request, error: Exception) -> Response:
+    """What is said of an error of the table.
+
+    Raises:
+        Exception: the error itself, where the table does not know it.
+    """
+    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)
+    if kind is None:
+        raise error
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if kind.status == 503 else {}
+    return problem_response(request, kind, str(error), getattr(error, "problems", None), headers)
+
+
 def invalid(error: ValidationError, place: str) -> QueryInvalid:
     """A validation error of `place` (`query` or `body`) as one of ours."""
     faults = []
@@ -122,9 +135,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Let every error leave as problem details."""
 
     async def ours(request: Request, error: Exception) -> Response:
-        kind = next(KINDS[base] for base in type(error).__mro__ if base in KINDS)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if kind.status == 503 else {}
-        return problem_response(request, kind, str(error), getattr(error, "problems", None), headers)
+        return known_problem(request, error)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 
+from app.retrieval.quantized import QuantizedScan
+
 _MARGIN = 8
 """Candidates fetched beyond k: float32 may order neighbours differently than float64."""
 _FEW = 512
@@ -20,6 +22,12 @@ _FEW = 512
 _CHUNK = 65_536
 """Rows widened to float64 at once."""
 _FLOAT32_ROUNDING = 2.0**-24
+_WORTH_ROUNDING = 4096
+"""From so many items on, scanning them as integers first is faster …"""
+_MOST_ROUNDED = 2**27
+"""… and up to so many bytes of them are held beside the vectors."""
+_MOST_CANDIDATES = 1024
+"""More than this and scoring them costs as much as the scan in float32."""
 
 
 class VectorIndex(Protocol):
@@ -68,7 +76,7 @@ class FaissIndex:
     """A FAISS index that finds candidates, and their float32 vectors that order them.
 
     A flat index gives exactly what `ExactIndex` gives: candidates are fetched until the bound on float32's rounding shows that
-    none is missing. An approximate one may miss items, but never returns fewer than are there.
+    none is missing, or, where that is faster, come from a scan in integers with a bound of its own. An approximate one may miss items, but never returns fewer than are there.
 
     Args:
         index: inner product, over all I vectors; not changed.
@@ -81,6 +89,9 @@ class FaissIndex:
         self._vectors_ID = vectors_ID
         self._exact = ExactIndex(vectors_ID)
         self._is_flat = isinstance(self._index, faiss.IndexFlat)
+        self._scan: QuantizedScan | None = None
+        if self._is_flat and len(vectors_ID) >= _WORTH_ROUNDING and vectors_ID.size <= _MOST_ROUNDED:
+            self._scan = QuantizedScan(vectors_ID, exact_scores)
         self._longest = float(np.sqrt(np.max(np.einsum("id,id->i", vectors_ID, vectors_ID, dtype=np.float64), initial=0.0)))
 
     def search(self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -90,6 +101,9 @@ class FaissIndex:
         k = min(k, num_allowed)
         if num_allowed <= max(_FEW, k) or not self._can_filter(num_allowed):
             return self._exact.search(query_D, k, allowed_I)
+        found = self._scan.search(query_D, k, allowed_I, _MOST_CANDIDATES) if self._scan is not None else None
+        if found is not None:
+            return best(*found, k)
         # The selector borrows the bits, so they must live as long as the search.
         bits = None if allowed_I is None else np.packbits(allowed_I, bitorder="little")
         parameters = None if bits is None else self._parameters(faiss.IDSelectorBitmap(bits), num_allowed)
