@@ -3,7 +3,7 @@
 Both rank by the inner products of the float32 vectors in double precision, ties by the lower row, which is the order that
 `VectorModel.scores` defines. Search parameters are made for each call; the index itself is never changed.
 
-Shapes: I items, D dimensions, C candidates, K answers.
+Shapes: I items, D dimensions, C candidates, E excluded, K answers.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ _MOST_CANDIDATES = 1024
 class VectorIndex(Protocol):
     """Anything that finds the k best items among those allowed."""
 
-    def search(self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None, excluded_E: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The min(k, number allowed) best rows int64 [K] and their scores float64 [K], best first, ties by lower row.
 
         Args:
             query_D: float32 [D].
             k: at least 1.
             allowed_I: which items may be answered, bool [I]; None allows all.
+            excluded_E: rows that may not be, all the same; any order, perhaps twice.
         """
         ...
 
@@ -48,6 +51,15 @@ def best(rows_C: np.ndarray, scores_C: np.ndarray, k: int) -> tuple[np.ndarray, 
     """The k highest scores with their rows; ties by the lower row."""
     order = np.lexsort((rows_C, -scores_C))[:k]
     return rows_C[order], scores_C[order]
+
+
+def without(allowed_I: np.ndarray | None, excluded_E: np.ndarray | None, num_items: int) -> np.ndarray | None:
+    """`allowed_I` with some rows taken out, in a new array where there are any."""
+    if excluded_E is None or not len(excluded_E):
+        return allowed_I
+    allowed_I = np.ones(num_items, dtype=bool) if allowed_I is None else allowed_I.copy()
+    allowed_I[excluded_E] = False
+    return allowed_I
 
 
 def exact_scores(vectors_ID: np.ndarray, query_D: np.ndarray, rows_C: np.ndarray) -> np.ndarray:
@@ -66,8 +78,11 @@ class ExactIndex:
     def __init__(self, vectors_ID: np.ndarray) -> None:
         self._vectors_ID = vectors_ID
 
-    def search(self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None, excluded_E: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
+        allowed_I = without(allowed_I, excluded_E, len(self._vectors_ID))
         rows_C = np.arange(len(self._vectors_ID)) if allowed_I is None else np.flatnonzero(allowed_I)
         return best(rows_C, exact_scores(self._vectors_ID, query_D, rows_C), k)
 
@@ -94,16 +109,23 @@ class FaissIndex:
             self._scan = QuantizedScan(vectors_ID, exact_scores)
         self._longest = float(np.sqrt(np.max(np.einsum("id,id->i", vectors_ID, vectors_ID, dtype=np.float64), initial=0.0)))
 
-    def search(self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None, excluded_E: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
         num_items = len(self._vectors_ID)
+        num_excluded = 0 if excluded_E is None else len(excluded_E)
+        if self._scan is not None:
+            num_left = (num_items if allowed_I is None else int(np.count_nonzero(allowed_I))) - num_excluded  # or more
+            if num_left > max(_FEW, k):
+                found = self._scan.search(query_D, k, allowed_I, excluded_E, _MOST_CANDIDATES)
+                if found is not None:
+                    return best(*found, k)
+        allowed_I = without(allowed_I, excluded_E, num_items)
         num_allowed = num_items if allowed_I is None else int(np.count_nonzero(allowed_I))
         k = min(k, num_allowed)
         if num_allowed <= max(_FEW, k) or not self._can_filter(num_allowed):
             return self._exact.search(query_D, k, allowed_I)
-        found = self._scan.search(query_D, k, allowed_I, _MOST_CANDIDATES) if self._scan is not None else None
-        if found is not None:
-            return best(*found, k)
         # The selector borrows the bits, so they must live as long as the search.
         bits = None if allowed_I is None else np.packbits(allowed_I, bitorder="little")
         parameters = None if bits is None else self._parameters(faiss.IDSelectorBitmap(bits), num_allowed)

@@ -6,7 +6,7 @@ Item vectors and query are rounded to integers, x ≈ s·b and q ≈ t·a, and �
 
 so every item whose integer score lies far enough below is out for certain, and the few that remain are scored exactly.
 
-Shapes: I items, D dimensions, C candidates, K answers.
+Shapes: I items, D dimensions, C candidates, E excluded, B items in a block, N blocks.
 """
 
 from __future__ import annotations
@@ -47,25 +47,29 @@ class QuantizedScan:
         self._longest = float(np.sqrt(np.einsum("id,id->i", rounded_ID, rounded_ID).max(initial=0.0)))
         rounded_ID -= vectors_ID
         self._error = float(np.sqrt(np.einsum("id,id->i", rounded_ID, rounded_ID).max(initial=0.0)))
-        self._num_blocks = num_items // _BLOCKS_OF
+        self._num_items = num_items
+        self._num_blocks = -(-num_items // _BLOCKS_OF)
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        graph = _integer_product(np.ascontiguousarray(integers_ID.T))
+        padded_DI = np.zeros((vectors_ID.shape[1], self._num_blocks * _BLOCKS_OF), dtype=np.int8)
+        padded_DI[:, :num_items] = integers_ID.T
+        graph = _integer_product(padded_DI)
         self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def search(
-        self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None, limit: int
+        self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None, excluded_E: np.ndarray | None, limit: int
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """The rows that hold the k best allowed items, and their exact scores: int64 and float64 [C] with C at least k, in no order.
+        """Rows among which the k best are for certain, and their exact scores: int64 and float64 [C], C at least k, in no order.
 
         Args:
             query_D: float32.
-            k: at most the number of allowed items.
-            allowed_I: bool; None allows all.
+            k: at most the number of items that may be answered.
+            allowed_I: which may, bool; None allows all.
+            excluded_E: rows that may not, all the same; any order, perhaps twice.
             limit: None is the answer where more items than this might be among the best.
         """
-        wanted = 2 * k + 12  # some more than k, so that the second threshold is mostly above the first
+        wanted = 2 * k + 12  # more than k, so that the second threshold is mostly above the first
         if wanted > self._num_blocks // 2:
             return None
         query64_D = query_D.astype(np.float64)
@@ -74,32 +78,44 @@ class QuantizedScan:
         lost_D = query64_D - step * integers_D
         shifted_1D = (integers_D + _QUERY_ZERO).astype(np.uint8)[None, :]
         products_I: np.ndarray = self._session.run(None, {"query": shifted_1D})[0][0]
+        products_I[self._num_items :] = _NEVER
         if allowed_I is not None:
-            np.copyto(products_I, _NEVER, where=~allowed_I)
-        in_blocks = self._num_blocks * _BLOCKS_OF
-        best_of_block = products_I[:in_blocks].reshape(_BLOCKS_OF, self._num_blocks).max(axis=0)
-        best_of_block.partition(-wanted)
-        threshold = int(best_of_block[-wanted])
+            np.copyto(products_I[: self._num_items], _NEVER, where=~allowed_I)
+        if excluded_E is not None:
+            products_I[excluded_E] = _NEVER
+        # A block is a column: item i stands in block i modulo their number.
+        products_BN = products_I.reshape(_BLOCKS_OF, self._num_blocks)
+        best_N = products_BN.max(axis=0)
+        ordered_N = best_N.copy()
+        ordered_N.partition(-wanted)
+        threshold = int(ordered_N[-wanted])
         if threshold == _NEVER:
             return None
-        rows_C = (products_I >= threshold).nonzero()[0]
+        rows_C = self._rows(products_BN, best_N, threshold)
         if len(rows_C) > limit:
             return None
         scores_C = self._exact_scores(self._vectors_ID, query_D, rows_C)
         ordered_C = scores_C.copy()
         ordered_C.partition(-k)
-        kth = float(ordered_C[-k])
         error = _SLACK * (
             math.sqrt(float(query64_D @ query64_D)) * self._error + math.sqrt(float(lost_D @ lost_D)) * self._longest
         )
-        # An item outside can only be among the best if its true score reaches the k-th of those inside.
-        needed = math.floor((kth - error) / (self._scale * step) - 1e-6 * abs(threshold))
+        # An item left out can only be among the best if its true score reaches the k-th of those found.
+        reached = (float(ordered_C[-k]) - error) / (self._scale * step)
+        needed = math.floor(reached - 1e-9 * abs(reached))
         if needed < threshold:
-            rows_C = (products_I >= max(needed, _NEVER + 1)).nonzero()[0]
+            rows_C = self._rows(products_BN, best_N, max(needed, _NEVER + 1))
             if len(rows_C) > limit:
                 return None
             scores_C = self._exact_scores(self._vectors_ID, query_D, rows_C)
         return rows_C, scores_C
+
+    def _rows(self, products_BN: np.ndarray, best_N: np.ndarray, threshold: int) -> np.ndarray:
+        """The rows of all items that reach a threshold, int64 [C]; most blocks hold none and are not looked at again."""
+        columns = (best_N >= threshold).nonzero()[0]
+        places, found = (products_BN[:, columns] >= threshold).nonzero()
+        rows_C: np.ndarray = places * self._num_blocks + columns[found]
+        return rows_C
 
 
 def _integer_product(integers_DI: np.ndarray) -> bytes:

@@ -1,6 +1,6 @@
 """From a question to ranked rows: known users, histories, and the fallback of last resort.
 
-Shapes: I items, D dimensions, N events of a history, K answers.
+Shapes: I items, D dimensions, N events of a history, E excluded, K answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from app.bundle import Bundle, Histories, Row
 from app.retrieval.diversity import marginal_relevance
 from app.retrieval.filters import Condition, ItemFilters
-from app.retrieval.index import FaissIndex, VectorIndex, best, exact_scores
+from app.retrieval.index import FaissIndex, VectorIndex, best, exact_scores, without
 
 Fallback = Literal["popularity"]
 
@@ -92,15 +92,17 @@ class Recommender:
         """
         history, user, unknown_items = self._history(query)
         allowed_I = self.filters.allowed(query.filters)
-        seen = history.items if query.exclude_seen else _NONE
-        allowed_I = self._without(allowed_I, seen, query.exclude)
+        excluded_E = self._excluded(history.items if query.exclude_seen else _NONE, query.exclude)
         query_D = self._query(history, user)
         if query_D is None:
+            allowed_I = without(allowed_I, excluded_E, self._model.num_items)
             return self.popular(query.k, allowed_I, query.diversity, unknown_items)
         low = _NONE if query.exclude_seen else history.items[self._model.demoted(history)]
         if len(low):
+            allowed_I = without(allowed_I, excluded_E, self._model.num_items)
             return Ranking(*self._with_low_last(query_D, query, allowed_I, low), unknown_items=unknown_items)
-        return Ranking(*self.search(self._index, query_D, query.k, allowed_I, query.diversity), unknown_items=unknown_items)
+        ranked = self.search(self._index, query_D, query.k, allowed_I, query.diversity, excluded_E=excluded_E)
+        return Ranking(*ranked, unknown_items=unknown_items)
 
     def popular(
         self, k: int, allowed_I: np.ndarray | None, diversity: float = 0.0, unknown_items: tuple[str, ...] = ()
@@ -112,10 +114,17 @@ class Recommender:
         return Ranking(rows_K, scores_K, "popularity", unknown_items)
 
     def search(
-        self, index: VectorIndex, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None, diversity: float
+        self,
+        index: VectorIndex,
+        query_D: np.ndarray,
+        k: int,
+        allowed_I: np.ndarray | None,
+        diversity: float,
+        *,
+        excluded_E: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The k best allowed items of an index, diversified if wanted: rows int64 [K] and scores float64 [K]."""
-        rows_C, scores_C = index.search(query_D, self._pool(k, diversity), allowed_I)
+        rows_C, scores_C = index.search(query_D, self._pool(k, diversity), allowed_I, excluded_E)
         return self._diversify(rows_C, scores_C, k, diversity)
 
     def _history(self, query: Query) -> tuple[Histories, Row | None, tuple[str, ...]]:
@@ -149,16 +158,13 @@ class Recommender:
         # A zero vector ranks nothing: the encoder saw no event that it makes something of.
         return query_D if query_D.any() else None
 
-    def _without(self, allowed_I: np.ndarray | None, seen: np.ndarray, exclude: Sequence[str]) -> np.ndarray | None:
+    def _excluded(self, seen: np.ndarray, exclude: Sequence[str]) -> np.ndarray:
+        """The rows that must not be answered, int64 [E]."""
+        if not exclude:
+            return seen
         find = self._bundle.items.find
-        excluded = [row for row in map(find, exclude) if row is not None]
-        if not len(seen) and not excluded:
-            return allowed_I
-        allowed_I = np.ones(self._model.num_items, dtype=bool) if allowed_I is None else allowed_I.copy()
-        allowed_I[seen] = False
-        if excluded:
-            allowed_I[excluded] = False
-        return allowed_I
+        rows = [row for row in map(find, exclude) if row is not None]
+        return np.concatenate([seen, np.array(rows, dtype=np.int64)])
 
     def _with_low_last(
         self, query_D: np.ndarray, query: Query, allowed_I: np.ndarray | None, low: np.ndarray

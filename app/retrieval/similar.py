@@ -10,7 +10,7 @@ import numpy as np
 
 from app.bundle import Bundle
 from app.retrieval.filters import Condition
-from app.retrieval.index import FaissIndex
+from app.retrieval.index import FaissIndex, without
 from app.retrieval.recommend import Ranking, Recommender
 
 
@@ -42,9 +42,8 @@ class SimilarItems:
         """
         row = self._items.row(item)
         allowed_I = self._recommender.filters.allowed(filters)
-        allowed_I = np.ones(len(self._items), dtype=bool) if allowed_I is None else allowed_I.copy()
-        allowed_I[row] = False
+        itself = np.array([row])
         query_D = self._unit_vectors_ID[row]
         if not query_D.any():
-            return self._recommender.popular(k, allowed_I, diversity)
-        return Ranking(*self._recommender.search(self._index, query_D, k, allowed_I, diversity))
+            return self._recommender.popular(k, without(allowed_I, itself, len(self._items)), diversity)
+        return Ranking(*self._recommender.search(self._index, query_D, k, allowed_I, diversity, excluded_E=itself))
