@@ -29,8 +29,8 @@ class Config(RankerConfig):
     """Of the learning rates within pre-training and of the generator's within the game; the discriminator's stays constant."""
     batch_size: int = Field(default=1024, ge=1)
     """Users; fewer where users × items would not fit in memory."""
-    user_weight_exponent: float = Field(default=0.5, ge=0, le=1)
-    """A user's n positives weigh n^−exponent each: 0 counts positives alike, as the paper does; 1 counts users alike."""
+    user_weight_exponent: float = Field(default=0.0, ge=0, le=1)
+    """A user's n positives weigh n^−exponent each: 0 counts positives alike, as the official code does; 1 users alike."""
 
     pretraining: Literal["dns", "mle", "none"] = "dns"
     """How the generator starts: dynamic negative sampling, as in the paper; softmax likelihood; or from random factors."""
@@ -40,7 +40,7 @@ class Config(RankerConfig):
     """Of the pre-training's optimiser."""
     pretraining_weight_decay: float = Field(default=0.7, ge=0)
     """Prior precision of the factors in pre-training."""
-    num_candidates: int = Field(default=5, ge=1)
+    num_candidates: int = Field(default=8, ge=1)
     """Random items of which dynamic negative sampling takes the one with the highest score."""
 
     adversary: Literal["discriminator", "likelihood", "hard-negatives"] = "discriminator"
@@ -56,11 +56,11 @@ class Config(RankerConfig):
     """Passes over the users a round; official code: 50."""
     generator_learning_rate: float = Field(default=0.05, gt=0)
     """Official code: 0.001 of SGD."""
-    discriminator_learning_rate: float = Field(default=0.03, gt=0)
+    discriminator_learning_rate: float = Field(default=0.1, gt=0)
     """Official code: 0.001 of SGD."""
-    generator_weight_decay: float = Field(default=1.0, ge=0)
+    generator_weight_decay: float = Field(default=3.0, ge=0)
     """Prior precision of the generator's factors in the game."""
-    discriminator_weight_decay: float = Field(default=30.0, ge=0)
+    discriminator_weight_decay: float = Field(default=3.0, ge=0)
     """Prior precision of the discriminator's factors; without it the discriminator memorises the positives."""
     discriminator_start: Literal["random", "pretrained"] = "random"
     """Where the discriminator starts; official code: random."""
@@ -90,8 +90,9 @@ class Config(RankerConfig):
     """Share of each user's events held out to choose the numbers of epochs and rounds; 0 takes the last ones."""
     validate_every: int = Field(default=5, ge=1)
     """Epochs or rounds between looks at the validation data."""
-    patience: int = Field(default=4, ge=1)
-    """Looks without a better value after which the choosing stops."""
+    patience: int = Field(default=10, ge=1)
+    """Looks without a better value after which the choosing stops; on a cosine the best moments come late, and the game's first
+    rounds undo some of the pre-training."""
     validation_users: int = Field(default=2_000, ge=1)
     """At most as many users are looked at."""
 

@@ -52,20 +52,22 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     """Choose the numbers of epochs and rounds on a part of the training data, then learn from all of it."""
     lengths = (0 if config.pretraining == "none" else config.num_pretraining_epochs, config.num_rounds)
     summary: dict[str, Any] = {"player": config.player, "refit": True}
-    models = None
+    chosen = None
     if config.validation_fraction:
         fit, held = holdout(data, fraction=config.validation_fraction, rng=run.numpy_rng(1))
         validation = Validation(fit, held, max_users=config.validation_users, rng=run.numpy_rng(2))
         watches = Watches(*(Watch(validation, every=config.validate_every, patience=config.patience) for _ in range(2)))
-        models = _fit(fit, config, run, suffix="-validation", lengths=lengths, watches=watches)
+        chosen = _fit(fit, config, run, suffix="-validation", lengths=lengths, watches=watches)
         lengths = (watches.pretraining.best.epoch + 1, watches.game.best.epoch + 1)
         for name, watch in watches._asdict().items():
             summary[f"{name}_validation"] = watch.summary(run.curves.get(f"{name}-validation/{SELECTED}", []))
-    if models is not None and run.out_of_time:
-        # A refit would be cut short: the players of the validation part, at their best, are the better ones.
-        summary["refit"] = False
-    else:
+    models = chosen
+    if chosen is None or not run.out_of_time:
         models = _fit(data, config, run, lengths=lengths)
+    if chosen is not None and run.out_of_time:
+        # The refit was cut short or did not begin: the players of the validation part, at their best, are the better ones.
+        models, summary["refit"] = chosen, False
+    assert models is not None
     summary |= {"num_pretraining_epochs": lengths[0], "num_rounds": lengths[1]}
     exported = {name: _vector_model(model, data) for name, model in models._asdict().items()}
     if config.adversary != "discriminator":
