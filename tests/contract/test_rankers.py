@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from app.retrieval import Query, Recommender
 from tests.training.conftest import make_interactions
 from training.config import parse_config
 from training.data import Interactions, Split
-from training.errors import ConfigError
+from training.errors import ConfigError, Interrupted
 from training.evaluation import evaluate, ranked_rows
 from training.export import export_bundle
 from training.loop import Run
@@ -38,10 +39,12 @@ class Case:
     Attributes:
         settings: a size that learns two tastes within a second.
         personal: whether different people get different rankings.
+        resumable: whether it learns in epochs, between which it can be interrupted.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     personal: bool = True
+    resumable: bool = False
 
 
 CASES = {
@@ -50,8 +53,8 @@ CASES = {
     "puresvd": Case({"embedding_size": 4}),
     "ease": Case({"l2": 20.0}),
     "ials": Case({"embedding_size": 4, "l2": 1.0, "num_epochs": 5}),
-    "bpr": Case({"embedding_size": 4, "num_epochs": 15, "learning_rate": 0.05}),
-    "irgan": Case({"num_pretraining_epochs": 15, "num_rounds": 5}),
+    "bpr": Case({"embedding_size": 4, "num_epochs": 15, "learning_rate": 0.05}, resumable=True),
+    "irgan": Case({"num_pretraining_epochs": 15, "num_rounds": 5}, resumable=True),
     "irgan-history": Case(
         {
             "num_members": 2,
@@ -61,7 +64,8 @@ CASES = {
             "num_epochs": 15,
             "linear_rank": 4,
             "linear_l2": 20.0,
-        }
+        },
+        resumable=True,
     ),
 }
 
@@ -90,10 +94,10 @@ def clicks() -> Interactions:
     return replace(kept, ratings=None, times=None, positive_threshold=0.0)
 
 
-def learn(name: str, data: Interactions, **settings: Any) -> TrainedRanker:
+def learn(name: str, data: Interactions, run: Run | None = None, **settings: Any) -> TrainedRanker:
     spec = RANKERS[name]
     config = spec.config()(**{**CASES.get(name, Case()).settings, **settings})
-    return spec.recipe()(data, config, Run(seed=3))
+    return spec.recipe()(data, config, run or Run(seed=3))
 
 
 @cache
@@ -189,6 +193,42 @@ def test_the_seed_decides_and_nothing_global_takes_part(name: str, capsys: pytes
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert train.fingerprint() == before
     assert capsys.readouterr() == ("", "")
+
+
+@EVERY_RANKER
+def test_interrupted_and_resumed_it_is_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
+    """Ctrl-C comes in an early epoch, and in a late one of the resumed run; what learns in epochs says so in `CASES`."""
+    whole = learn(name, split().train, run := Run(seed=3, folder=tmp_path / "whole"))
+    points = sum(map(len, run.curves.values()))
+    assert CASES.get(name, Case()).resumable == (tmp_path / "whole" / "checkpoints").is_dir() == bool(points)
+    folder = tmp_path / "interrupted"
+    for share in (0.3, 0.9) if points else ():
+        with interrupted_after(share * points), pytest.raises(Interrupted):
+            learn(name, split().train, Run(seed=3, folder=folder, resume=True))
+    resumed = learn(name, split().train, run_again := Run(seed=3, folder=folder, resume=True))
+    assert run_again.curves == run.curves
+    assert resumed.summary == whole.summary
+    users = np.arange(split().train.num_users)
+    for mine, theirs in [(resumed.model, whole.model)] + [(resumed.variants[v], whole.variants[v]) for v in whole.variants]:
+        np.testing.assert_array_equal(mine.item_vectors_ID, theirs.item_vectors_ID)
+        histories = split().train.histories()
+        np.testing.assert_array_equal(mine.scores(histories, users), theirs.scores(histories, users))
+        np.testing.assert_array_equal(mine.scores(people()), theirs.scores(people()))
+
+
+@contextmanager
+def interrupted_after(points: float) -> Iterator[None]:
+    """Ctrl-C in the epoch in which the curves come to have so many points, those of resumed epochs included."""
+    add = Run.scalar
+
+    def scalar(run: Run, name: str, value: float, step: int) -> None:
+        add(run, name, value, step)
+        if sum(map(len, run.curves.values())) >= points:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "scalar", scalar)
+        yield
 
 
 @EVERY_RANKER
