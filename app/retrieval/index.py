@@ -8,12 +8,13 @@ Shapes: I items, D dimensions, C candidates, E excluded, K answers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faiss
 import numpy as np
 
-from app.retrieval.quantized import QuantizedScan
+from app.retrieval.quantized import QuantizedScan, Search
 
 _MARGIN = 8
 """Candidates fetched beyond k: float32 may order neighbours differently than float64."""
@@ -26,8 +27,8 @@ _WORTH_ROUNDING = 4096
 """From so many items on, scanning them as integers first is faster …"""
 _MOST_ROUNDED = 2**27
 """… and up to so many bytes of them are held beside the vectors."""
-_MOST_CANDIDATES = 1024
-"""More than this and scoring them costs as much as the scan in float32."""
+_TOGETHER = 32
+"""Searches scanned at once."""
 
 
 class VectorIndex(Protocol):
@@ -44,6 +45,10 @@ class VectorIndex(Protocol):
             allowed_I: which items may be answered, bool [I]; None allows all.
             excluded_E: rows that may not be, all the same; any order, perhaps twice.
         """
+        ...
+
+    def search_all(self, wanted: Sequence[Search]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """`search` for each, in their order; together they may cost less."""
         ...
 
 
@@ -86,6 +91,10 @@ class ExactIndex:
         rows_C = np.arange(len(self._vectors_ID)) if allowed_I is None else np.flatnonzero(allowed_I)
         return best(rows_C, exact_scores(self._vectors_ID, query_D, rows_C), k)
 
+    def search_all(self, wanted: Sequence[Search]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """See `VectorIndex`."""
+        return [self.search(search.query_D, search.k, search.allowed_I, search.excluded_E) for search in wanted]
+
 
 class FaissIndex:
     """A FAISS index that finds candidates, and their float32 vectors that order them.
@@ -106,22 +115,37 @@ class FaissIndex:
         self._is_flat = isinstance(self._index, faiss.IndexFlat)
         self._scan: QuantizedScan | None = None
         if self._is_flat and len(vectors_ID) >= _WORTH_ROUNDING and vectors_ID.size <= _MOST_ROUNDED:
-            self._scan = QuantizedScan(vectors_ID, exact_scores)
+            self._scan = QuantizedScan(vectors_ID)
         self._longest = float(np.sqrt(np.max(np.einsum("id,id->i", vectors_ID, vectors_ID, dtype=np.float64), initial=0.0)))
 
     def search(
         self, query_D: np.ndarray, k: int, allowed_I: np.ndarray | None = None, excluded_E: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
-        num_items = len(self._vectors_ID)
-        num_excluded = 0 if excluded_E is None else len(excluded_E)
+        return self.search_all([Search(query_D, k, allowed_I, excluded_E)])[0]
+
+    def search_all(self, wanted: Sequence[Search]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """See `VectorIndex`."""
+        answers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         if self._scan is not None:
-            num_left = (num_items if allowed_I is None else int(np.count_nonzero(allowed_I))) - num_excluded  # or more
-            if num_left > max(_FEW, k):
-                found = self._scan.search(query_D, k, allowed_I, excluded_E, _MOST_CANDIDATES)
-                if found is not None:
-                    return best(*found, k)
-        allowed_I = without(allowed_I, excluded_E, num_items)
+            places = [place for place, search in enumerate(wanted) if self._can_scan(search)]
+            for start in range(0, len(places), _TOGETHER):
+                some = places[start : start + _TOGETHER]
+                for place, found in zip(some, self._scan.search([wanted[place] for place in some]), strict=True):
+                    if found is not None:
+                        answers[place] = best(*found, wanted[place].k)
+        return [answers[place] if place in answers else self._search(search) for place, search in enumerate(wanted)]
+
+    def _can_scan(self, search: Search) -> bool:
+        assert self._scan is not None
+        num_left = len(self._vectors_ID) if search.allowed_I is None else int(np.count_nonzero(search.allowed_I))
+        if search.excluded_E is not None:
+            num_left -= len(search.excluded_E)  # or fewer, where they are not allowed anyway
+        return num_left > max(_FEW, search.k) and search.k <= self._scan.largest_k
+
+    def _search(self, search: Search) -> tuple[np.ndarray, np.ndarray]:
+        query_D, k, num_items = search.query_D, search.k, len(self._vectors_ID)
+        allowed_I = without(search.allowed_I, search.excluded_E, num_items)
         num_allowed = num_items if allowed_I is None else int(np.count_nonzero(allowed_I))
         k = min(k, num_allowed)
         if num_allowed <= max(_FEW, k) or not self._can_filter(num_allowed):
