@@ -84,6 +84,7 @@ def test_it_ranks_what_somebody_will_like_far_better_than_popularity_does() -> N
         {"likelihood_weight": 0, "discriminator_start": "pretrained", "discriminator_steps": 3},
         {"player": "discriminator", "optimizer": "sgd", "schedule": "constant"},
         {"batch_size": 7, "user_weight_exponent": 0.5},
+        {"users_per_turn": 20, "batch_size": 16},
         {"num_rounds": 0},
     ],
     ids=str,
@@ -236,6 +237,14 @@ def test_the_forms_of_the_positives_agree(small_interactions: Interactions, posi
         seen += list(zip(users_P.tolist(), items_P.tolist(), strict=True))
     liked = small_interactions.positives()
     assert sorted(seen) == sorted(zip(liked.user_rows.tolist(), liked.item_rows.tolist(), strict=True))
+
+
+def test_a_turn_may_cover_a_part_of_the_users(positives: Positives) -> None:
+    """40 of 60 users in batches of 16: 16, 16 and 8, nobody twice; more than there are means all."""
+    batches = positives.batches(torch.Generator().manual_seed(0), 40)
+    assert [len(batch) for batch in batches] == [16, 16, 8]
+    assert len(np.unique(np.concatenate(batches))) == 40
+    assert sum(map(len, positives.batches(torch.Generator().manual_seed(0), 1000))) == 60
 
 
 def test_clicks_without_ratings_and_users_without_a_positive_are_welcome(small_interactions: Interactions) -> None:

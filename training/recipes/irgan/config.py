@@ -54,6 +54,8 @@ class Config(RankerConfig):
     """Passes over the users a round; official code: 100."""
     generator_steps: int = Field(default=1, ge=1)
     """Passes over the users a round; official code: 50."""
+    users_per_turn: int | None = Field(default=None, ge=1)
+    """A pass of the game covers so many random users instead of all: for catalogues where users × items take too long."""
     generator_learning_rate: float = Field(default=0.05, gt=0)
     """Official code: 0.001 of SGD."""
     discriminator_learning_rate: float = Field(default=0.1, gt=0)

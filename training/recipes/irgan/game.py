@@ -40,7 +40,13 @@ class Player:
 
 
 def hard_negatives_turn(
-    player: Player, positives: Positives, config: Config, random: torch.Generator, *, likelihood_weight: float = 0.0
+    player: Player,
+    positives: Positives,
+    config: Config,
+    random: torch.Generator,
+    *,
+    likelihood_weight: float = 0.0,
+    max_users: int | None = None,
 ) -> None:
     """Each positive against the hardest of a few random items: dynamic negative sampling, a rule that does not learn.
 
@@ -50,8 +56,9 @@ def hard_negatives_turn(
         config: the number of candidates.
         random: of batches and candidates.
         likelihood_weight: of the positives' softmax likelihood beside the pair-wise loss.
+        max_users: how many random users the pass covers; None for all.
     """
-    for users in positives.batches(random):
+    for users in positives.batches(random, max_users):
         users_B = positives.rows(users)
         rows_P, items_P = positives.pairs(users)
         users_P = users_B[rows_P]
@@ -71,9 +78,9 @@ def hard_negatives_turn(
         player.step(loss, users_B, positives.scale(users_B))
 
 
-def likelihood_turn(player: Player, positives: Positives, random: torch.Generator) -> None:
-    """The softmax likelihood of all positives: no adversary."""
-    for users in positives.batches(random):
+def likelihood_turn(player: Player, positives: Positives, random: torch.Generator, *, max_users: int | None = None) -> None:
+    """The softmax likelihood of all positives, or of those of `max_users` random users: no adversary."""
+    for users in positives.batches(random, max_users):
         users_B = positives.rows(users)
         log_probs_BI = objectives.policy_log_probs(player.model(users_B))
         loss = objectives.likelihood_loss(log_probs_BI, positives.matrix(users), positives.weights_U[users_B])
@@ -84,7 +91,7 @@ def discriminator_turn(
     discriminator: Player, generator: MatrixFactorization, positives: Positives, config: Config, random: torch.Generator
 ) -> None:
     """Positives against the generator's picks as they are now, Eq. (3)."""
-    for users in positives.batches(random):
+    for users in positives.batches(random, config.users_per_turn):
         users_B, liked_BI = positives.rows(users), positives.matrix(users)
         weights_B = positives.weights_U[users_B]
         probs_BI = negative_probs(generator, users_B, liked_BI, config)
@@ -103,7 +110,7 @@ def generator_turn(
     generator: Player, judge: MatrixFactorization, positives: Positives, config: Config, random: torch.Generator
 ) -> None:
     """Towards items that `judge` takes for liked ones, Eq. (4) and (5), and towards the positives' likelihood."""
-    for users in positives.batches(random):
+    for users in positives.batches(random, config.users_per_turn):
         users_B, liked_BI = positives.rows(users), positives.matrix(users)
         weights_B = positives.weights_U[users_B]
         logits_BI = generator.model(users_B)

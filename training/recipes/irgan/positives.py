@@ -39,9 +39,13 @@ class Positives:
         self._total = float((self.weights_U * self.counts_U).sum())
         self._keys = torch.from_numpy(np.sort(self._histories.users * data.num_items + self._histories.items)).to(device)
 
-    def batches(self, generator: torch.Generator) -> list[np.ndarray]:
-        """All users with a positive once, in random order, in batches."""
-        return shuffled(self._users, self._batch_size, generator)
+    def batches(self, generator: torch.Generator, max_users: int | None = None) -> list[np.ndarray]:
+        """All users with a positive once, or a random `max_users` of them, in random order, in batches."""
+        batches = shuffled(self._users, self._batch_size, generator)
+        if max_users is None:
+            return batches
+        starts = range(0, min(max_users, len(self._users)), self._batch_size)
+        return [batch[: max_users - start] for start, batch in zip(starts, batches, strict=False)]
 
     def scale(self, users_B: Tensor) -> float:
         """What turns a batch's sum into a mean over weighted positives, in expectation."""

@@ -153,9 +153,16 @@ def _play(artist: Player, critic: Player, positives: Positives, config: Config, 
             case "discriminator":
                 generator_turn(artist, critic.model, positives, config, random)
             case "likelihood":
-                likelihood_turn(artist, positives, random)
+                likelihood_turn(artist, positives, random, max_users=config.users_per_turn)
             case "hard-negatives":
-                hard_negatives_turn(artist, positives, config, random, likelihood_weight=config.likelihood_weight)
+                hard_negatives_turn(
+                    artist,
+                    positives,
+                    config,
+                    random,
+                    likelihood_weight=config.likelihood_weight,
+                    max_users=config.users_per_turn,
+                )
 
 
 def _best(watch: Watch | None) -> Best:
