@@ -12,14 +12,15 @@ import torch
 
 from training.data import Interactions
 from training.data.batches import multi_hot, shuffled
+from training.errors import DataError
 from training.loop import Best, Run
 from training.models.history import HistoryCommittee, LeaveOneOutDiscriminator
 from training.objectives import irgan as objectives
 from training.recipes.irgan_history.config import Config
 from training.recipes.irgan_history.game import discriminator_step, generator_step, hide, observe
 
-Watch = Callable[[int, HistoryCommittee], bool]
-"""Told of every epoch's end; says whether to stop."""
+Watch = Callable[[int, bool, HistoryCommittee], bool]
+"""Told of every epoch's end, and whether it is the last; says whether to stop."""
 
 
 def learn(
@@ -33,7 +34,11 @@ def learn(
     watch: Watch | None = None,
     **stateful: Best,
 ) -> HistoryCommittee:
-    """The game: every batch, the discriminator takes a step against the generator's picks, the generator one against its verdict."""
+    """The game: every batch, the discriminator takes a step against the generator's picks, the generator one against its verdict.
+
+    Raises:
+        DataError: no user has two liked events.
+    """
     # The discriminators have random numbers of their own, so that the twin without them sees the same batches.
     random, jury_random = run.generator(), run.generator(1)
     num_channels = 2 if config.signal == "all" else 1
@@ -64,6 +69,11 @@ def learn(
     )
     liked, low = data.positives().histories(), data.where(~data.is_positive).histories()
     users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
+    if not len(users):
+        raise DataError(
+            f"irgan-history hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
+            "use another ranker, or more events a user"
+        )
     num_steps = config.num_epochs * -(-len(users) // config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(generator_optimizer, num_steps)
     with run.phase(
@@ -100,6 +110,6 @@ def learn(
                 schedule.step()
                 figures.append(told)
             phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
-            if watch is not None and watch(epoch, generator):
+            if watch is not None and watch(epoch, phase.is_last, generator):
                 phase.stop()
     return generator

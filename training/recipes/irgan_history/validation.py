@@ -12,6 +12,7 @@ import torch
 
 from training.data import Interactions, holdout
 from training.data.batches import multi_hot
+from training.errors import DataError
 from training.evaluation import validation_metrics
 from training.loop import Best, Run
 from training.models.history import HistoryCommittee
@@ -31,11 +32,19 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, HistoryC
 
     Returns:
         The best look (its state is the weight), the committee as it was at the end, and what to tell of both.
+
+    Raises:
+        DataError: too few events to hold any out.
     """
     rng = run.numpy_rng(1)
     fit, held_out = holdout(data, fraction=config.validation_fraction, rng=rng)
     relevant = held_out.positives().histories()
     users = np.flatnonzero(relevant.lengths)
+    if not len(users):
+        raise DataError(
+            f"no liked event is among the {len(held_out)} held out to choose the epoch; "
+            "use more data, or --set validation_fraction=0 to take the last epoch"
+        )
     users = np.sort(rng.permutation(users)[:_MOST_USERS])
     relevant, excluded = relevant.take(users), fit.histories().take(users)
     liked_UI = multi_hot(fit.positives().histories().take(users), fit.num_items, run.device)
@@ -48,8 +57,7 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, HistoryC
     weights = weights if table_IR.shape[1] else (0.0,)
     best = Best()
 
-    def watch(epoch: int, generator: HistoryCommittee) -> bool:
-        is_last = epoch + 1 == config.num_epochs or run.out_of_time
+    def watch(epoch: int, is_last: bool, generator: HistoryCommittee) -> bool:
         if (epoch + 1) % config.validate_every and not is_last:
             return False
         with torch.no_grad():
