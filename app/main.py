@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import faiss
 from fastapi import FastAPI
 
-from app.api import Metrics, Observed, Shortcut, add_problem_handlers, operations, rankings
+from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, operations, rankings
 from app.releases import LiveRelease, ReleaseStore
 from app.settings import Settings, read_settings
 
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.settings, app.state.live, app.state.metrics = settings, live, metrics
+    app.state.settings, app.state.live, app.state.metrics, app.state.gathering = settings, live, metrics, Gathering()
     add_problem_handlers(app)
     app.add_middleware(Shortcut, routes=rankings.routes)
     app.add_middleware(Observed, metrics=metrics)

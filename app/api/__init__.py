@@ -1,10 +1,11 @@
 """HTTP: routes, what they read and answer, and how errors leave. See `docs/http.md`."""
 
 from app.api.direct import Shortcut
+from app.api.gathering import Gathering
 from app.api.metrics import Metrics
 from app.api.middleware import Observed
 from app.api.operations import router as operations
 from app.api.problems import add_problem_handlers
 from app.api.rankings import router as rankings
 
-__all__ = ["Metrics", "Observed", "Shortcut", "add_problem_handlers", "operations", "rankings"]
+__all__ = ["Gathering", "Metrics", "Observed", "Shortcut", "add_problem_handlers", "operations", "rankings"]

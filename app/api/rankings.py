@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from app.api import schemas
 from app.api.direct import DirectRoute
+from app.api.gathering import Gathering
 from app.api.problems import Problem
 from app.errors import QueryInvalid
 from app.releases import Release
+from app.retrieval import Likeness, Ranking
 from app.retrieval import Query as Question
-from app.retrieval import Ranking
 from app.settings import Settings
 
 _AT_ONCE_K = 200
@@ -132,7 +133,8 @@ async def similar_items(
     _check_k(request.app.state.settings, query.k, "query.k")
     release: Release = request.app.state.live.release()
     request.scope["state"]["ranker"] = release.ranker
-    ranking = release.similar.similar(item_id, k=query.k, filters=query.conditions(), diversity=query.diversity)
+    gathering: Gathering = request.app.state.gathering
+    ranking = await gathering.ask(release.similar.similar_all, Likeness(item_id, query.k, query.conditions(), query.diversity))
     return _response(request, release, ranking)
 
 
@@ -140,17 +142,18 @@ async def _answered(request: Request, question: Question) -> Response:
     place = "query.k" if request.method == "GET" else "body.k"
     _check_k(request.app.state.settings, question.k, place)
     release: Release = request.app.state.live.release()
+    gathering: Gathering = request.app.state.gathering
     request.scope["state"]["ranker"] = release.ranker
     if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
         ranking = (await asyncio.to_thread(_rank_all, release, [question]))[0]
     else:
-        ranking = release.recommender.recommend(question)
+        ranking = await gathering.ask(release.recommender.recommend_all, question)
     return _response(request, release, ranking)
 
 
 def _rank_all(release: Release, questions: list[Question]) -> list[Ranking]:
     faiss.omp_set_num_threads(1)  # counts for the calling thread
-    return [release.recommender.recommend(question) for question in questions]
+    return release.recommender.recommend_all(questions)
 
 
 def _response(request: Request, release: Release, ranking: Ranking) -> Response:

@@ -5,7 +5,7 @@ from app.retrieval.diversity import marginal_relevance
 from app.retrieval.filters import Condition, ItemFilters, Scalar, parse_condition
 from app.retrieval.index import ExactIndex, FaissIndex, VectorIndex
 from app.retrieval.recommend import Fallback, Query, Ranking, Recommender
-from app.retrieval.similar import SimilarItems
+from app.retrieval.similar import Likeness, SimilarItems
 
 __all__ = [
     "Condition",
@@ -14,6 +14,7 @@ __all__ = [
     "Fallback",
     "ItemCards",
     "ItemFilters",
+    "Likeness",
     "Query",
     "Ranking",
     "Recommender",

@@ -15,6 +15,7 @@ from app.bundle import Bundle, Histories, Row
 from app.retrieval.diversity import marginal_relevance
 from app.retrieval.filters import Condition, ItemFilters
 from app.retrieval.index import FaissIndex, VectorIndex, best, exact_scores, without
+from app.retrieval.quantized import Search
 
 Fallback = Literal["popularity"]
 
@@ -67,6 +68,14 @@ class Ranking:
     unknown_items: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """A ranking that a search still has to fill."""
+
+    search: Search
+    unknown_items: tuple[str, ...] = ()
+
+
 class Recommender:
     """Answers for one bundle. Nothing in it changes, so any thread may ask.
 
@@ -90,6 +99,31 @@ class Recommender:
         Raises:
             FilterInvalid: a filter cannot be compiled.
         """
+        return self.recommend_all([query])[0]
+
+    def recommend_all(self, queries: Sequence[Query]) -> list[Ranking]:
+        """The best items for each query, in their order; what must be searched is searched together, which costs less.
+
+        Raises:
+            FilterInvalid: a filter of one of them cannot be compiled.
+        """
+        return self.answer(self._index, [(self._prepared(query), query.k, query.diversity) for query in queries])
+
+    def answer(self, index: VectorIndex, prepared: Sequence[tuple[Ranking | Searching, int, float]]) -> list[Ranking]:
+        """The rankings, once an index has searched for those that are not there yet; with each its k and its diversity."""
+        searches = [ready.search for ready, _, _ in prepared if isinstance(ready, Searching)]
+        found = iter(index.search_all(searches)) if searches else iter(())
+        rankings = []
+        for ready, k, diversity in prepared:
+            if isinstance(ready, Searching):
+                rows_K, scores_K = self._diversify(*next(found), k, diversity)
+                rankings.append(Ranking(rows_K, scores_K, unknown_items=ready.unknown_items))
+            else:
+                rankings.append(ready)
+        return rankings
+
+    def _prepared(self, query: Query) -> Ranking | Searching:
+        """What is left to search for, or the answer where there is nothing."""
         history, user, unknown_items = self._history(query)
         allowed_I = self.filters.allowed(query.filters)
         excluded_E = self._excluded(history.items if query.exclude_seen else _NONE, query.exclude)
@@ -101,31 +135,16 @@ class Recommender:
         if len(low):
             allowed_I = without(allowed_I, excluded_E, self._model.num_items)
             return Ranking(*self._with_low_last(query_D, query, allowed_I, low), unknown_items=unknown_items)
-        ranked = self.search(self._index, query_D, query.k, allowed_I, query.diversity, excluded_E=excluded_E)
-        return Ranking(*ranked, unknown_items=unknown_items)
+        return Searching(Search(query_D, self.pool(query.k, query.diversity), allowed_I, excluded_E), unknown_items)
 
     def popular(
         self, k: int, allowed_I: np.ndarray | None, diversity: float = 0.0, unknown_items: tuple[str, ...] = ()
     ) -> Ranking:
         """The most popular items among those allowed, ties by the lower row; an answer that says that it is a fallback."""
         order = self._by_popularity if allowed_I is None else self._by_popularity[allowed_I[self._by_popularity]]
-        rows_C = order[: self._pool(k, diversity)]
+        rows_C = order[: self.pool(k, diversity)]
         rows_K, scores_K = self._diversify(rows_C, self._popularity_I[rows_C], k, diversity)
         return Ranking(rows_K, scores_K, "popularity", unknown_items)
-
-    def search(
-        self,
-        index: VectorIndex,
-        query_D: np.ndarray,
-        k: int,
-        allowed_I: np.ndarray | None,
-        diversity: float,
-        *,
-        excluded_E: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The k best allowed items of an index, diversified if wanted: rows int64 [K] and scores float64 [K]."""
-        rows_C, scores_C = index.search(query_D, self._pool(k, diversity), allowed_I, excluded_E)
-        return self._diversify(rows_C, scores_C, k, diversity)
 
     def _history(self, query: Query) -> tuple[Histories, Row | None, tuple[str, ...]]:
         if query.user is not None:
@@ -174,7 +193,8 @@ class Recommender:
         others_I[low] = False
         rows_K, scores_K = np.zeros(0, dtype=np.int64), np.zeros(0)
         if others_I.any():
-            rows_K, scores_K = self.search(self._index, query_D, query.k, others_I, query.diversity)
+            candidates = self._index.search(query_D, self.pool(query.k, query.diversity), others_I)
+            rows_K, scores_K = self._diversify(*candidates, query.k, query.diversity)
         missing = query.k - len(rows_K)
         last = np.unique(low if allowed_I is None else low[allowed_I[low]])
         if missing <= 0 or not len(last):
@@ -184,7 +204,8 @@ class Recommender:
         last_rows, last_scores = best(last, scores_I[last] - shift, missing)
         return np.concatenate([rows_K, last_rows]), np.concatenate([scores_K, last_scores])
 
-    def _pool(self, k: int, diversity: float) -> int:
+    def pool(self, k: int, diversity: float) -> int:
+        """How many candidates to search for, so that diversity has something to choose from."""
         return k if diversity <= 0 else max(k, min(max(_POOL * k, _SMALLEST_POOL), _LARGEST_POOL))
 
     def _diversify(self, rows_C: np.ndarray, scores_C: np.ndarray, k: int, diversity: float) -> tuple[np.ndarray, np.ndarray]:

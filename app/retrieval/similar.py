@@ -5,13 +5,34 @@ Shapes: I items, D dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import faiss
 import numpy as np
 
 from app.bundle import Bundle
 from app.retrieval.filters import Condition
 from app.retrieval.index import FaissIndex, without
-from app.retrieval.recommend import Ranking, Recommender
+from app.retrieval.quantized import Search
+from app.retrieval.recommend import Ranking, Recommender, Searching
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A question for items like an item.
+
+    Attributes:
+        item: its id.
+        k: how many items, at least 1.
+        filters: conditions that every answered item meets.
+        diversity: 0 for the plain ranking, up to 1.
+    """
+
+    item: str
+    k: int = 10
+    filters: tuple[Condition, ...] = ()
+    diversity: float = 0.0
 
 
 class SimilarItems:
@@ -40,10 +61,21 @@ class SimilarItems:
             UnknownId: the catalogue does not hold the item.
             FilterInvalid: a filter cannot be compiled.
         """
-        row = self._items.row(item)
-        allowed_I = self._recommender.filters.allowed(filters)
+        return self.similar_all([Likeness(item, k, filters, diversity)])[0]
+
+    def similar_all(self, queries: Sequence[Likeness]) -> list[Ranking]:
+        """The same for each query, in their order; what must be searched is searched together, which costs less.
+
+        Raises:
+            UnknownId, FilterInvalid: as `similar`, of one of them.
+        """
+        return self._recommender.answer(self._index, [(self._prepared(query), query.k, query.diversity) for query in queries])
+
+    def _prepared(self, query: Likeness) -> Ranking | Searching:
+        row = self._items.row(query.item)
+        allowed_I = self._recommender.filters.allowed(query.filters)
         itself = np.array([row])
         query_D = self._unit_vectors_ID[row]
         if not query_D.any():
-            return self._recommender.popular(k, without(allowed_I, itself, len(self._items)), diversity)
-        return Ranking(*self._recommender.search(self._index, query_D, k, allowed_I, diversity, excluded_E=itself))
+            return self._recommender.popular(query.k, without(allowed_I, itself, len(self._items)), query.diversity)
+        return Searching(Search(query_D, self._recommender.pool(query.k, query.diversity), allowed_I, itself))

@@ -152,7 +152,7 @@ def test_a_mistake_of_ours_tells_nothing_but_where_to_look(client, monkeypatch, 
     def failing(*_: object) -> None:
         raise RuntimeError("a secret of the house")
 
-    monkeypatch.setattr("app.retrieval.Recommender.recommend", failing)
+    monkeypatch.setattr("app.retrieval.Recommender.recommend_all", failing)
     answer = client.get(f"{URL}/u1")
     problem = check(answer, 500, "internal")
     assert "secret" not in answer.text

@@ -134,7 +134,7 @@ def test_a_ranker_that_cannot_answer_is_refused(store, monkeypatch):
 
     publish(store, "v1")
     following = LiveRelease(store, "champion")
-    monkeypatch.setattr("app.retrieval.Recommender.recommend", failing)
+    monkeypatch.setattr("app.retrieval.Recommender.recommend_all", failing)
     following.refresh()
     assert following.current is None and following.num_refusals == 1
 
