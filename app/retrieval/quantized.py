@@ -113,18 +113,15 @@ class QuantizedScan:
             np.array([_kth(scores_C, search.k) for (_, scores_C), search in zip(found, wanted, strict=True)]) - errors_B
         ) / units_B
         needed_B = np.floor(reached_B - 1e-9 * np.abs(reached_B))
-        again = (needed_B < thresholds_B).nonzero()[0]
-        if not len(again):
-            return list(found)
-        lower_B = np.maximum(needed_B[again], _NEVER + 1).astype(np.int32)
         answers: list[tuple[np.ndarray, np.ndarray] | None] = list(found)
-        few = (best_BN[again] >= lower_B[:, None]).sum(axis=1) <= _MOST_COLUMNS
-        for place in again[~few]:
-            answers[place] = None
-        again, lower_B = again[few], lower_B[few]
-        wider = self._candidates(products_BMN[again], best_BN[again], lower_B, queries_BD[again])
-        for place, rows_and_scores in zip(again, wider, strict=True):
-            answers[place] = rows_and_scores
+        again = (needed_B < thresholds_B).nonzero()[0]
+        lower_B = np.maximum(needed_B, _NEVER + 1).astype(np.int32)
+        for place in again:
+            if np.count_nonzero(best_BN[place] >= lower_B[place]) > max(_MOST_COLUMNS, 2 * num_found):
+                answers[place] = None
+            else:
+                one = slice(place, place + 1)
+                answers[place] = self._candidates(products_BMN[one], best_BN[one], lower_B[one], queries_BD[one])[0]
         return answers
 
     def _candidates(

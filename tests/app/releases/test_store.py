@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import multiprocessing
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,19 @@ def test_publishing_from_many_processes_at_once_loses_nothing(releases, tmp_path
     assert sorted(told) == sorted(f"sample/{version}" for version in versions)
     assert releases.slots() == {"challenger": "sample/v0", "champion": told[-1]}
     assert [manifest.version for manifest in releases.published()] == versions
+
+
+def test_nothing_moves_while_another_process_holds_the_lock(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    publishing = threading.Thread(target=releases.publish, args=(written(tmp_path, "v2"), "champion"))
+    with (releases.folder / ".lock").open("ab") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        publishing.start()
+        publishing.join(0.5)
+        assert publishing.is_alive()
+        assert [manifest.version for manifest in releases.published()] == ["v1"]
+    publishing.join()
+    assert releases.slots() == {"champion": "sample/v2"}
 
 
 def test_a_rollback_to_a_bundle_that_is_gone_leaves_the_slot(releases, tmp_path):
