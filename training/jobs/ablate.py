@@ -40,13 +40,13 @@ class Result:
 
     Attributes:
         validation: the best value on validation data; NaN where the ranker tells none.
-        per_user: metric → value of each user on the test part, float64 [U].
+        per_user: model → metric → value of each user on the test part, float64 [U].
         picks: what the generator picked at the end.
         seconds: of the training.
     """
 
     validation: float
-    per_user: dict[str, np.ndarray]
+    per_user: dict[str, dict[str, np.ndarray]]
     picks: dict[str, float]
     seconds: float
 
@@ -67,11 +67,11 @@ class Row:
 
     def seed_means(self, metric: str) -> np.ndarray:
         """Mean over users for each seed, float64 [S]."""
-        return np.array([result.per_user[metric].mean() for result in self.results])
+        return np.array([result.per_user[self.variant.model][metric].mean() for result in self.results])
 
     def user_means(self, metric: str) -> np.ndarray:
         """Mean over seeds for each user, float64 [U]."""
-        means_U: np.ndarray = np.mean([result.per_user[metric] for result in self.results], axis=0)
+        means_U: np.ndarray = np.mean([result.per_user[self.variant.model][metric] for result in self.results], axis=0)
         return means_U
 
 
@@ -126,19 +126,23 @@ def _result(
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
             told = json.loads(str(stored["told"]))
-            return Result(per_user={metric: stored[metric] for metric in METRICS}, **told)
+            models = told.pop("models")
+            return Result(per_user={model: {m: stored[f"{model}:{m}"] for m in METRICS} for model in models}, **told)
     this_run = run(seed)
     trained = spec.recipe()(split.train, config, this_run)
-    per_user = evaluate(trained.model, split, "paper").per_user
+    models = {"": trained.model, **trained.variants}
+    evaluated = {name: evaluate(model, split, "paper").per_user for name, model in models.items()}
+    per_user = {name: {metric: values[metric] for metric in METRICS} for name, values in evaluated.items()}
     told = {
         "validation": _validation(trained.summary),
         "picks": _last_points(this_run),
         "seconds": this_run.seconds,
     }
+    arrays = {f"{name}:{metric}": values[metric] for name, values in per_user.items() for metric in METRICS}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, told=np.array(json.dumps(told)), **{m: per_user[m] for m in METRICS})
+    np.savez(buffer, allow_pickle=False, told=np.array(json.dumps(told | {"models": list(models)})), **arrays)
     write_file(file, buffer.getvalue())
-    return Result(per_user={metric: per_user[metric] for metric in METRICS}, **told)
+    return Result(per_user=per_user, **told)
 
 
 def _validation(summary: Any) -> float:

@@ -23,7 +23,10 @@ from training.recipes.irgan_history.validation import choose
 
 
 def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
-    """Choose the epoch and the linear weight on a part of the training data, then learn from all of it."""
+    """Choose the epoch and the linear weight on a part of the training data, then learn from all of it.
+
+    The variant `committee` is the same without the linear path: what the two players alone have learned.
+    """
     committee: HistoryCommittee | None = None
     summary: dict[str, Any] = {}
     if config.validation_fraction:
@@ -44,10 +47,13 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         positive_threshold=data.positive_threshold,
         low_weight=config.linear_low_weight,
     )
-    model = VectorModel(
-        item_vectors_ID=np.ascontiguousarray(query.item_vectors_ID.numpy()),
-        encoder=export_encoder(query, num_items=data.num_items),
-        policy=HistoryPolicy(data.positive_threshold, config.signal, demote_low=config.signal == "all"),
-    )
+    vectors_ID = np.ascontiguousarray(query.item_vectors_ID.numpy())
+    encoder = export_encoder(query, num_items=data.num_items)
+    policy = HistoryPolicy(data.positive_threshold, config.signal, demote_low=config.signal == "all")
+    variants = {}
+    if table_IR.shape[1]:
+        alone_ID = vectors_ID.copy()
+        alone_ID[:, -1 - table_IR.shape[1] : -1] = 0.0  # the linear path stands before the bias
+        variants["committee"] = VectorModel(alone_ID, encoder, policy)
     summary |= {"num_epochs": num_epochs, "linear_weight": linear_weight}
-    return TrainedRanker(model, bias_folded=True, summary=summary)
+    return TrainedRanker(VectorModel(vectors_ID, encoder, policy), bias_folded=True, summary=summary, variants=variants)
