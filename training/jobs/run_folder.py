@@ -52,10 +52,10 @@ def run_folder(folder: Path, identity: dict[str, Any], *, resume: bool) -> Itera
 
 def _check(folder: Path, identity: dict[str, Any]) -> None:
     try:
-        earlier = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+        earlier = dict(json.loads((folder / _IDENTITY).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return  # nothing to resume: it starts from the beginning
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{folder / _IDENTITY} cannot be read: {error}; leave out --resume to start again") from error
     wanted = json.loads(json.dumps(identity))
     if earlier != wanted:

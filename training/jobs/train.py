@@ -76,7 +76,7 @@ def train_ranker(
         Interrupted: Ctrl-C; a checkpoint was kept where `run` has a folder.
         OSError: the bundle cannot be written; nothing of it is left behind.
     """
-    name = name or spec.name
+    name = spec.name if name is None else name
     _check_place(bundles, name)
     values = config.model_dump(mode="json")
     with _own_folder(spec, split, values, run):
