@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 
 class MatrixFactorization(nn.Module):
@@ -42,7 +43,9 @@ class MatrixFactorization(nn.Module):
 
     def pair_scores(self, users_N: Tensor, items_NK: Tensor) -> Tensor:
         """Scores of K items for each of N users, float32 [N, K]; the cost does not depend on the size of the catalogue."""
-        return torch.einsum("nd,nkd->nk", self.users_UD[users_N], self.items_ID[items_NK]) + self.bias_I[items_NK]
+        users_ND, items_NKD = embedding(users_N, self.users_UD), embedding(items_NK, self.items_ID)
+        bias_NK = embedding(items_NK, self.bias_I[:, None]).squeeze(2)
+        return torch.einsum("nd,nkd->nk", users_ND, items_NKD) + bias_NK
 
     def squared_norm(self, users_B: Tensor) -> Tensor:
         """‖p_B‖² + B/U · ‖q‖², a scalar: over the batches of a pass it adds up to the squared norm of all factors."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from pydantic import Field
+from torch.nn.functional import embedding
 
 from app.bundle import HistoryPolicy, VectorModel
 from training.config import RankerConfig
@@ -48,7 +49,7 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         init_std=_INIT_STD,
         generator=random,
     ).to(run.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     users_P, items_P = torch.from_numpy(liked.user_rows), torch.from_numpy(liked.item_rows)
     known = torch.from_numpy(np.sort(liked.user_rows * data.num_items + liked.item_rows))
     with run.phase("fit", config.num_epochs, model=model, optimizer=optimizer, random=random) as phase:
@@ -63,7 +64,7 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
                 pairs_N2 = torch.stack([positives_N, negatives_N], dim=1).to(run.device)
                 users_N, weights_N = users_N.to(run.device), (~is_known_N).float().to(run.device)
                 scores_N2 = model.pair_scores(users_N, pairs_N2)
-                penalty = model.users_UD[users_N].square().sum() + model.items_ID[pairs_N2].square().sum()
+                penalty = embedding(users_N, model.users_UD).square().sum() + embedding(pairs_N2, model.items_ID).square().sum()
                 loss = pairwise_loss(scores_N2[:, 0], scores_N2[:, 1], weights_N) + config.l2 * penalty
                 optimizer.zero_grad()
                 (loss / len(chosen)).backward()

@@ -63,9 +63,14 @@ def learn(
         for _ in range(config.num_discriminators)
     ]
     jury = torch.nn.ModuleList(discriminators)
-    generator_optimizer = torch.optim.AdamW(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    generator_optimizer = torch.optim.AdamW(
+        generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     discriminator_optimizer = torch.optim.AdamW(
-        jury.parameters(), lr=config.discriminator_learning_rate, weight_decay=config.discriminator_weight_decay
+        jury.parameters(),
+        lr=config.discriminator_learning_rate,
+        weight_decay=config.discriminator_weight_decay,
+        fused=True,
     )
     liked, low = data.positives().histories(), data.where(~data.is_positive).histories()
     users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
