@@ -34,7 +34,7 @@ HISTORY = [
     "irgan-history", "--data", "mine.csv", "--run-dir", "run", "--json",
     *(f"--set={setting}" for setting in (
         "num_members=1", "hidden_size=8", "discriminator_hidden_size=8", "linear_rank=0", "validation_fraction=0",
-        "warmup_epochs=1", "num_epochs=150",
+        "warmup_epochs=1", "num_epochs=80",
     )),
 ]  # fmt: skip
 
@@ -205,7 +205,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_resume_ends_as_if_undisturbed(pla
     assert last.startswith("irgan: interrupted in phase 'fit' after ")
     assert last.endswith(" whole epochs; resume with --run-dir run --resume")
     done = int(last.split(" after ")[1].split()[0])
-    assert 0 < done < 150
+    assert 0 < done < 80
     assert not (place / "bundles").exists()
     curve = json.loads((place / "run" / "training.json").read_text())["curves"]["fit/likelihood"]
     assert len(curve) in {done, done + 1}  # the interrupted epoch may just have been logged
@@ -220,7 +220,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_resume_ends_as_if_undisturbed(pla
     np.testing.assert_array_equal(one.model.item_vectors_ID, other.model.item_vectors_ID)
     np.testing.assert_array_equal(one.model.scores(one.seen), other.model.scores(other.seen))
     assert one.manifest.training["curves"] == other.manifest.training["curves"]
-    assert len(one.manifest.training["curves"]["fit/likelihood"]) == 150
+    assert len(one.manifest.training["curves"]["fit/likelihood"]) == 80
 
 
 def test_another_run_s_folder_is_refused_to_resume_and_reused_without(place: Path) -> None:

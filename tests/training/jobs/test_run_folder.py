@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,25 +65,19 @@ def test_a_damaged_identity_is_told(content: str, tmp_path: Path) -> None:
         pass
 
 
-def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
     """And what the first has there is not touched; when it has ended the folder is free, however it ended."""
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom training.errors import InputError\n"
-        "from training.jobs.run_folder import run_folder\n"
-        "try:\n    with run_folder(Path(sys.argv[1]), {}, resume=False):\n        pass\n"
-        "except InputError as error:\n    print(error)\n    sys.exit(error.exit_code)\n"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    root = Path(__file__).parents[3]
     with suppress(KeyError), run_folder(tmp_path, MINE, resume=False):
         (tmp_path / "checkpoints").mkdir()
-        second = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-        assert second.returncode == 2, second.stderr
-        assert f"another process trains in {tmp_path}; wait for it, or choose another --run-dir" in second.stdout
+        with (
+            pytest.raises(InputError, match=f"another process trains in {tmp_path}; wait for it, or choose another --run-dir"),
+            run_folder(tmp_path, MINE, resume=False),
+        ):
+            pass
         assert (tmp_path / "checkpoints").is_dir()
         raise KeyError
-    third = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-    assert third.returncode == 0, third.stderr
+    with run_folder(tmp_path, MINE, resume=False):
+        assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
