@@ -1,13 +1,14 @@
-# Training and its command line. For CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu126 (the driver comes from the host).
+# Training and its command line. TORCH_INDEX is a package index with the torch build that is wanted, for CPU or for a CUDA version, as
+# pytorch.org lists them (the driver comes from the host); without it, torch comes from the usual index.
 FROM python:3.12-slim AS build
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 WORKDIR /source
 COPY pyproject.toml README.md constraints.txt ./
 COPY app app
 COPY training training
-# The index of torch builds is asked for torch alone; everything else comes from the usual one.
+# The index of torch builds is asked for torch and what it needs; everything else comes from the usual one alone.
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple torch \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch \
     && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[train]'
 
 FROM python:3.12-slim
