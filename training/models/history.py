@@ -55,11 +55,10 @@ class HistoryCommittee(nn.Module):
     ) -> None:
         super().__init__()
         self.num_items, self.num_channels = num_items, num_channels
-        self.num_members, self.hidden_size = num_members, hidden_size
+        self.num_members = num_members
         self.dropout = dropout
-        width = num_members * hidden_size
-        self.input_XW = _normal(num_channels * num_items, width, scale=_INPUT_SCALE, generator=generator)
-        self.input_bias_W = nn.Parameter(torch.zeros(width))
+        self.input_MXH = _normal(num_members, num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
+        self.input_bias_MH = nn.Parameter(torch.zeros(num_members, hidden_size))
         self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(log_popularity_I.repeat(num_members, 1))
 
@@ -67,13 +66,12 @@ class HistoryCommittee(nn.Module):
         """Logits of every member [M, B, I].
 
         Args:
-            channels_BX: 1 where the item is in that channel of the history.
+            channels_BX: 1 where the item is in that channel of the history; or [M, B, X], other histories for every member.
             generator: switches hidden units off, in training.
         """
-        length_B1 = channels_BX.sum(1, keepdim=True).clamp(min=1.0)
-        hidden_BW = torch.tanh(channels_BX @ self.input_XW / length_B1 + self.input_bias_W)
-        hidden_BW = _with_dropout(hidden_BW, self.dropout, generator)
-        hidden_MBH = hidden_BW.view(-1, self.num_members, self.hidden_size).transpose(0, 1)
+        length_B1 = channels_BX.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        hidden_MBH = torch.tanh(channels_BX / length_B1 @ self.input_MXH + self.input_bias_MH[:, None, :])
+        hidden_MBH = _with_dropout(hidden_MBH, self.dropout, generator)
         return torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)
 
 
@@ -149,8 +147,8 @@ class HistoryQuery(nn.Module):
         self.positive_threshold = positive_threshold
         self.low_weight = low_weight
         # One more row, of zeros, for what pads a history and for what the committee is not shown.
-        self.register_buffer("table_XW", _with_zero_row(committee.input_XW.detach()))
-        self.register_buffer("bias_W", committee.input_bias_W.detach())
+        self.register_buffer("table_XW", _with_zero_row(committee.input_MXH.detach().transpose(0, 1).flatten(1)))
+        self.register_buffer("bias_W", committee.input_bias_MH.detach().flatten())
         linear = torch.cat([linear_table_IR, low_weight * linear_table_IR]) if self.sees_low else linear_table_IR
         self.register_buffer("linear_XR", _with_zero_row(linear))
         members = committee.num_members

@@ -60,8 +60,7 @@ def test_a_committee_scores_as_its_members_do_one_by_one(channels: int) -> None:
         logits_MBI = model(history_BX)
         x_BX = history_BX / history_BX.sum(1, keepdim=True).clamp(min=1.0)
         for member in range(3):
-            own = slice(5 * member, 5 * member + 5)
-            hidden_BH = torch.tanh(model.input_bias_W[own] + x_BX @ model.input_XW[:, own])
+            hidden_BH = torch.tanh(model.input_bias_MH[member] + x_BX @ model.input_MXH[member])
             expected_BI = hidden_BH @ model.output_MHI[member] + model.output_bias_MI[member]
             torch.testing.assert_close(logits_MBI[member], expected_BI)
 

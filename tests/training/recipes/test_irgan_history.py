@@ -5,6 +5,7 @@ Shapes: B users, I items, C channels, X = C · I.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,10 @@ def events_BI(seed: int = 0) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(kinds_BI == 1).float(), torch.from_numpy(kinds_BI == 2).float()
 
 
-def a_batch(config: Config) -> Batch:
+def a_batch(config: Config, num_members: int = 2) -> Batch:
     liked_BI, low_BI = events_BI()
-    return hide(liked_BI, low_BI, torch.arange(8) % config.num_discriminators, config, random_numbers())
+    learner_B = torch.arange(8) % config.num_discriminators
+    return hide(liked_BI, low_BI, learner_B, num_members=num_members, config=config, random=random_numbers())
 
 
 def discriminators(number: int, channels: int = 1) -> torch.nn.ModuleList:
@@ -71,54 +73,57 @@ def test_hiding_parts_what_was_liked_and_nothing_visible_can_be_picked(signal: s
     """Visible and hidden make the liked items; the softmax leaves out what is visible, and what was rated low where that is known."""
     liked_BI, low_BI = events_BI()
     batch = a_batch(small(signal=signal))
-    visible_BI, hidden_BI = batch.visible_BX[:, :20], batch.hidden_BI
-    assert torch.equal(visible_BI + hidden_BI, liked_BI)
-    assert hidden_BI.sum() > 0
-    assert visible_BI.sum() > 0
+    visible_MBI, hidden_MBI = batch.visible_MBX[..., :20], batch.hidden_MBI
+    assert torch.equal(visible_MBI + hidden_MBI, liked_BI.expand(2, 8, 20))
+    assert not torch.equal(hidden_MBI[0], hidden_MBI[1])  # each member has another part hidden
+    assert (hidden_MBI.sum(dim=(1, 2)) > 0).all()
+    assert (visible_MBI.sum(dim=(1, 2)) > 0).all()
     if signal == "positives":
-        assert batch.visible_BX.shape == (8, 20)
-        assert torch.equal(batch.excluded_BI, visible_BI.bool())
+        assert batch.visible_MBX.shape == (2, 8, 20)
+        assert torch.equal(batch.excluded_MBI, visible_MBI.bool())
         assert torch.equal(batch.whole_BX, liked_BI)
     else:
-        assert torch.equal(batch.excluded_BI, (visible_BI + low_BI).bool())
+        assert torch.equal(batch.excluded_MBI, (visible_MBI + low_BI).bool())
         assert torch.equal(batch.whole_BX, torch.cat([liked_BI, low_BI], dim=1))
-        assert (batch.visible_BX[:, 20:] <= low_BI).all()
-        assert 0 < batch.visible_BX[:, 20:].sum() < low_BI.sum()
-    assert not (batch.excluded_BI & hidden_BI.bool()).any()
+        assert (batch.visible_MBX[..., 20:] <= low_BI).all()
+        assert 0 < batch.visible_MBX[0, :, 20:].sum() < low_BI.sum()
+    assert not (batch.excluded_MBI & hidden_MBI.bool()).any()
 
 
 def test_each_event_is_hidden_with_the_configured_chance() -> None:
     """A share of 0.2 hides a fifth of many events."""
     liked_BI = torch.ones(200, 100)
-    batch = hide(liked_BI, torch.zeros(200, 100), torch.zeros(200), small(hidden_fraction=0.2), random_numbers())
-    assert batch.hidden_BI.mean().item() == pytest.approx(0.2, abs=0.01)
+    config = small(hidden_fraction=0.2)
+    nothing_BI, learner_B = torch.zeros(200, 100), torch.zeros(200)
+    batch = hide(liked_BI, nothing_BI, learner_B, num_members=1, config=config, random=random_numbers())
+    assert batch.hidden_MBI.mean().item() == pytest.approx(0.2, abs=0.01)
 
 
 def test_the_discriminator_learns_to_tell_hidden_items_from_picks() -> None:
     """Its loss falls, and in the end hidden items have greater logits than what is picked in their place."""
     config = small(num_discriminators=1)
-    batch, jury = a_batch(config), list(discriminators(1))
-    picks_BI = (1 - batch.hidden_BI) * (1 - batch.visible_BX)
+    batch, jury = a_batch(config, num_members=1), list(discriminators(1))
+    picks_BI = (1 - batch.hidden_MBI[0]) * (1 - batch.visible_MBX[0])
     picks_BI = picks_BI / picks_BI.sum(1, keepdim=True)
     optimizer = torch.optim.AdamW(jury[0].parameters(), lr=0.05)
     losses = [discriminator_step(jury, optimizer, batch, picks_BI, random_numbers())["discriminator_loss"] for _ in range(60)]
     assert losses[-1] < 0.5 * losses[0]
     logits_BI = verdicts(jury, batch.learner_B, batch)
-    assert logits_BI[batch.hidden_BI.bool()].mean() > logits_BI[picks_BI > 0].mean() + 1.0
+    assert logits_BI[batch.hidden_MBI[0].bool()].mean() > logits_BI[picks_BI > 0].mean() + 1.0
 
 
 def test_a_discriminator_s_step_is_equation_3_with_users_alike() -> None:
-    """Each user's mean over hidden items, and as much weight on the picks; a user with nothing hidden adds nothing."""
+    """Each user's mean over hidden items, and as much weight on the picks, mean over members; nothing hidden adds nothing."""
     batch, jury = a_batch(small(num_discriminators=1)), list(discriminators(1))
     picks_BI = torch.softmax(torch.randn(8, 20, generator=random_numbers(3)), dim=1)
     probs_BI = torch.sigmoid(verdicts(jury, batch.learner_B, batch))
     expected = torch.tensor(0.0)
-    for user in range(8):
-        hidden_I = batch.hidden_BI[user].bool()
+    for member, user in itertools.product(range(2), range(8)):
+        hidden_I = batch.hidden_MBI[member, user].bool()
         if hidden_I.any():
             positive = torch.log(probs_BI[user, hidden_I]).mean()
             negative = (picks_BI[user] * torch.log(1 - probs_BI[user])).sum()
-            expected = expected - (positive + negative) / 8
+            expected = expected - (positive + negative) / 16
     optimizer = torch.optim.SGD(jury[0].parameters(), lr=0.0)
     told = discriminator_step(jury, optimizer, batch, picks_BI, random_numbers())
     assert told["discriminator_loss"] == pytest.approx(expected.item(), rel=1e-4)
@@ -128,18 +133,25 @@ def test_a_discriminator_s_step_is_equation_3_with_users_alike() -> None:
 def test_the_judge_has_not_learned_from_the_user_where_there_are_several(number: int) -> None:
     """A step changes only the discriminator that a user is dealt to, and the reward comes from the next one."""
     config = small(num_discriminators=number)
-    batch, jury = a_batch(config), list(discriminators(number))
+    batch, jury = a_batch(config, num_members=1), list(discriminators(number))
     only = 0
-    mine = Batch(*(part[batch.learner_B == only] for part in batch))
+    is_mine_B = batch.learner_B == only
+    mine = Batch(
+        batch.visible_MBX[:, is_mine_B],
+        batch.whole_BX[is_mine_B],
+        batch.hidden_MBI[:, is_mine_B],
+        batch.excluded_MBI[:, is_mine_B],
+        batch.learner_B[is_mine_B],
+    )
     before = [[weights.clone() for weights in network.parameters()] for network in jury]
     optimizer = torch.optim.SGD([w for network in jury for w in network.parameters()], lr=1.0)
-    discriminator_step(jury, optimizer, mine, torch.full_like(mine.hidden_BI, 0.05), random_numbers())
+    discriminator_step(jury, optimizer, mine, torch.full_like(mine.hidden_MBI[0], 0.05), random_numbers())
     for position, (network, old) in enumerate(zip(jury, before, strict=True)):
         moved = any(not torch.equal(now, then) for now, then in zip(network.parameters(), old, strict=True))
         assert moved == (position == only)
 
     logits_BI = torch.randn(8, 20, generator=random_numbers(4)).requires_grad_()
-    log_probs_BI = objectives.policy_log_probs(logits_BI, excluded_BI=batch.excluded_BI)
+    log_probs_BI = objectives.policy_log_probs(logits_BI, excluded_BI=batch.excluded_MBI[0])
     told = generator_step(torch.optim.SGD([logits_BI], lr=0.0), log_probs_BI, jury, batch, config)
     rewards_BI = torch.stack(
         [
@@ -147,7 +159,7 @@ def test_the_judge_has_not_learned_from_the_user_where_there_are_several(number:
             for user in range(8)
         ]
     )
-    num_hidden_B = batch.hidden_BI.sum(1)
+    num_hidden_B = batch.hidden_MBI[0].sum(1)
     picks_B = num_hidden_B.clamp(min=1.0) ** -0.5 * num_hidden_B / 8
     expected = (picks_B * (log_probs_BI.exp() * rewards_BI).sum(1)).sum()
     assert told["reward"] == pytest.approx(expected.item(), rel=1e-4)
@@ -158,10 +170,10 @@ def test_without_discriminators_the_generator_maximises_likelihood_alone() -> No
     config = small(user_weight_exponent=1.0)
     batch = a_batch(config)
     logits_NI = torch.randn(16, 20, generator=random_numbers(4)).requires_grad_()
-    log_probs_NI = objectives.policy_log_probs(logits_NI, excluded_BI=batch.excluded_BI.repeat(2, 1))
+    log_probs_NI = objectives.policy_log_probs(logits_NI, excluded_BI=batch.excluded_MBI.flatten(0, 1))
     told = generator_step(torch.optim.SGD([logits_NI], lr=0.0), log_probs_NI, [], batch, config)
     assert set(told) == {"likelihood"}
-    means = [log_probs_NI[row][batch.hidden_BI[row % 8].bool()] for row in range(16)]
+    means = [log_probs_NI[row][batch.hidden_MBI.flatten(0, 1)[row].bool()] for row in range(16)]
     expected = sum(values.mean().item() for values in means if len(values)) / 16
     assert told["likelihood"] == pytest.approx(expected, rel=1e-4)
 

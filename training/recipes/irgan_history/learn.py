@@ -100,17 +100,17 @@ def learn(
                 liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
                 low_BI = multi_hot(low.take(users_B), data.num_items, run.device)
                 learner_B = torch.from_numpy(users_B % config.num_discriminators).to(run.device)
-                batch = hide(liked_BI, low_BI, learner_B, config, random)
-                logits_MBI = generator(batch.visible_BX, random)
-                # Members stand beside each other like more users: N = M · B rows.
+                batch = hide(liked_BI, low_BI, learner_B, num_members=num_members, config=config, random=random)
+                logits_MBI = generator(batch.visible_MBX, random)
+                # Members stand beside each other like more users.
                 log_probs_NI = objectives.policy_log_probs(
-                    logits_MBI.flatten(0, 1), excluded_BI=batch.excluded_BI.repeat(num_members, 1)
+                    logits_MBI.flatten(0, 1), excluded_BI=batch.excluded_MBI.flatten(0, 1)
                 )
                 told: dict[str, float] = {}
                 if playing:
-                    picks_BI = log_probs_NI.detach().exp().view_as(logits_MBI).mean(0)
+                    picks_BI = log_probs_NI.detach().exp().view_as(logits_MBI).mean(dim=0)
                     told |= discriminator_step(discriminators, discriminator_optimizer, batch, picks_BI, jury_random)
-                    told |= observe(picks_BI, batch.hidden_BI, popularity_I)
+                    told |= observe(log_probs_NI, batch, popularity_I)
                 told |= generator_step(generator_optimizer, log_probs_NI, discriminators if playing else [], batch, config)
                 schedule.step()
                 figures.append(told)
