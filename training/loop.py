@@ -31,6 +31,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bundle import write_file
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.errors import ConfigError, DataError, Interrupted
+from training.interruption import ctrl_c_waits
 
 _log = logging.getLogger(__name__)
 
@@ -130,20 +131,22 @@ class Run:
         """Write `training.json`, all curves as lists of (epoch, value), and what TensorBoard has not yet on disk."""
         if self.folder is not None:
             write_file(self.folder / "training.json", json.dumps({"curves": self.curves}, indent=1).encode())
-        if self._writer is not None:
-            self._writer.close()  # nobody else would; a later point opens another file, which TensorBoard reads as one
-            self._writer = None
+        with ctrl_c_waits():
+            if self._writer is not None:
+                self._writer.close()  # nobody else would; a later point opens another file, which TensorBoard reads as one
+                self._writer = None
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Add a point to a curve, and to TensorBoard where a folder is set."""
         self.curves.setdefault(name, []).append((step, float(value)))
         if self.folder is None:
             return
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
+        with ctrl_c_waits():
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import
 
-            self._writer = SummaryWriter(str(self.folder / "tensorboard"))
-        self._writer.add_scalar(name, value, step)
+                self._writer = SummaryWriter(str(self.folder / "tensorboard"))
+            self._writer.add_scalar(name, value, step)
 
 
 class Phase:
@@ -175,13 +178,14 @@ class Phase:
             self._is_last = None
             yield epoch
             is_last = self.is_last
-            self._next_epoch = epoch + 1
-            self._snapshot = self._state()
-            if self._bar is not None:
-                self._bar.update(task, completed=epoch + 1)
-            every = self.run.checkpoint_every
-            if every is not None and (epoch + 1) % every == 0:
-                self._save()
+            with ctrl_c_waits():
+                self._next_epoch = epoch + 1
+                self._snapshot = self._state()
+                if self._bar is not None:
+                    self._bar.update(task, completed=epoch + 1)
+                every = self.run.checkpoint_every
+                if every is not None and (epoch + 1) % every == 0:
+                    self._save()
             if self._finished or is_last:
                 break
 
@@ -205,16 +209,16 @@ class Phase:
         self._finished = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        if kind is None:
-            self._finished = True
-            self._snapshot = self._state()
-            self._save()
-            self.run.write_curves()
-        elif issubclass(kind, KeyboardInterrupt):
-            self._save()
-            self.run.write_curves()
+        with ctrl_c_waits():
+            if self._bar is not None:
+                self._bar.stop()
+            if kind is None:
+                self._finished = True
+                self._snapshot = self._state()
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._save()
+                self.run.write_curves()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
             kept = (
                 "nothing was kept, for want of --run-dir"
                 if self._folder is None

@@ -185,15 +185,19 @@ def test_in_a_process_a_mistake_is_a_line_without_a_traceback() -> None:
 def test_ctrl_c_leaves_a_checkpoint_from_which_resume_ends_as_if_undisturbed(place: Path) -> None:
     """A real process, a real signal: 130, curves on disk, the folder locked before and free after; the same bundle in the end."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums in the same order as here
-    command = [sys.executable, "-c", "from app.cli import main; main()", "train", *HISTORY, "--checkpoint-every", "1"]
+    # What a shell starts in the background ignores Ctrl-C, and so do its children, this one included.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from app.cli import main; main()"
+    command = [sys.executable, "-c", start, "train", *HISTORY, "--checkpoint-every", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
             deadline = time.monotonic() + 60
             while not (place / "run" / "checkpoints" / "fit").is_dir() and time.monotonic() < deadline:
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.005)
+            process.send_signal(signal.SIGSTOP)  # it must not come to its end meanwhile
             second = invoke(*HISTORY)
             process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGCONT)
             stdout, stderr = process.communicate(timeout=60)
         finally:
             process.kill()  # harmless where it has ended
