@@ -193,7 +193,11 @@ def _picks(rows: list[Row]) -> list[str]:
     known = [key for key in _CURVES if any(key in row.results[0].picks for row in rows)]
     if not known:
         return []
-    lines = ["What the generator picks at the end:", "", f"| variant | {' | '.join(_CURVES[key] for key in known)} |"]
+    lines = [
+        "What the generator picks at the end (—: no judge, or validation chose not to play a round):",
+        "",
+        f"| variant | {' | '.join(_CURVES[key] for key in known)} |",
+    ]
     lines.append("|---" * (len(known) + 1) + "|")
     for row in rows:
         means = [np.mean([result.picks.get(key, np.nan) for result in row.results]) for key in known]

@@ -62,6 +62,16 @@ ABLATIONS: dict[str, tuple[Group, ...]] = {
             ),
         ),
         Group(
+            "The same when every epoch and round is played, whatever validation says",
+            (
+                Variant("likelihood steps", _FIXED | {"adversary": "likelihood"}),
+                Variant("discriminator, likelihood kept in the loss", _FIXED),
+                Variant("discriminator alone (the paper's game)", _FIXED | {"likelihood_weight": 0.0}),
+                Variant("negatives at temperature 0.2 (official code)", _FIXED | {"negatives_temperature": 0.2}),
+                Variant("policy at temperature 0.2", _FIXED | {"policy_temperature": 0.2}),
+            ),
+        ),
+        Group(
             "Is pre-training the source of the gain?",
             (
                 _DEFAULT,
