@@ -153,9 +153,10 @@ def _one_seed(name: str, contenders: Sequence[tuple[str, str, tuple[str, ...]]],
         f"{split.train.num_items:,} items; protocol `standard`, seed 0.",
         "",
     ]
-    rows = [
-        [shown, *train(ranker, split, settings, [0]).row("standard", FEW_METRICS)] for shown, ranker, settings in contenders
-    ]
+    rows = []
+    for shown, ranker, settings in contenders:
+        for row, trained in train(shown, ranker, split, settings, [0]).items():
+            rows.append([row, *trained.row("standard", FEW_METRICS)])
     return "\n".join(lines + table(["ranker", *FEW_METRICS, "seconds"], rows))
 
 

@@ -21,8 +21,8 @@ class Config(RankerConfig):
     """λ."""
     confidence: float = Field(default=1.0, gt=0)
     """Weight of a liked item beside 1 for all others; 1 is the plain factorisation of a 0-1 matrix."""
-    num_epochs: int = Field(default=30, ge=1)
-    """Sweeps over users and items."""
+    num_epochs: int = Field(default=100, ge=1)
+    """Sweeps over users and items; after 100 the start no longer matters much."""
 
 
 def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
