@@ -124,12 +124,15 @@ class HistoryQuery(nn.Module):
         linear_table_IR: what each item of a history adds to the linear path; R may be 0.
         linear_vectors_IR: the items' side of it, its weight included.
         positive_threshold: ratings below it are low.
-        low_weight: w of an item rated low; 1 of any other.
+        level_ratings_K: ratings, ascending, at which w is known; straight lines lie between.
+        level_weights_K: w there; an event without a rating counts 1.
     """
 
     table_XW: Tensor
     bias_W: Tensor
-    linear_XR: Tensor
+    linear_IR: Tensor
+    level_ratings_K: Tensor
+    level_weights_K: Tensor
     item_vectors_ID: Tensor
 
     def __init__(
@@ -139,18 +142,19 @@ class HistoryQuery(nn.Module):
         linear_table_IR: Tensor,
         linear_vectors_IR: Tensor,
         positive_threshold: float,
-        low_weight: float,
+        level_ratings_K: Tensor,
+        level_weights_K: Tensor,
     ) -> None:
         super().__init__()
         self.num_items = committee.num_items
         self.sees_low = committee.num_channels > 1
         self.positive_threshold = positive_threshold
-        self.low_weight = low_weight
         # One more row, of zeros, for what pads a history and for what the committee is not shown.
         self.register_buffer("table_XW", _with_zero_row(committee.input_MXH.detach().transpose(0, 1).flatten(1)))
         self.register_buffer("bias_W", committee.input_bias_MH.detach().flatten())
-        linear = torch.cat([linear_table_IR, low_weight * linear_table_IR]) if self.sees_low else linear_table_IR
-        self.register_buffer("linear_XR", _with_zero_row(linear))
+        self.register_buffer("linear_IR", _with_zero_row(linear_table_IR))
+        self.register_buffer("level_ratings_K", level_ratings_K)
+        self.register_buffer("level_weights_K", level_weights_K)
         members = committee.num_members
         outputs_IW = committee.output_MHI.detach().permute(2, 0, 1).reshape(self.num_items, -1) / members
         bias_I1 = committee.output_bias_MI.detach().mean(0)[:, None]
@@ -163,15 +167,22 @@ class HistoryQuery(nn.Module):
             items_BL: int64 item rows, padded with I.
             ratings_BL: float32, NaN where there is none.
         """
-        nothing = self.table_XW.shape[0] - 1
         low_BL = ratings_BL < self.positive_threshold  # NaN compares false: a click is no complaint
-        low_rows_BL = items_BL + self.num_items if self.sees_low else torch.full_like(items_BL, nothing)
-        rows_BL = torch.where(low_BL, low_rows_BL, items_BL)
-        rows_BL = torch.where(items_BL >= self.num_items, torch.full_like(items_BL, nothing), rows_BL)
-        length_B1 = (rows_BL != nothing).sum(1, keepdim=True).clamp(min=1).to(self.table_XW.dtype)
+        is_shown_BL = items_BL < self.num_items if self.sees_low else (items_BL < self.num_items) & ~low_BL
+        channel_BL = self.num_items * low_BL if self.sees_low else torch.zeros_like(items_BL)
+        rows_BL = torch.where(is_shown_BL, items_BL + channel_BL, self.table_XW.shape[0] - 1)
+        length_B1 = is_shown_BL.sum(1, keepdim=True).clamp(min=1).to(self.table_XW.dtype)
         hidden_BW = torch.tanh(self.table_XW[rows_BL].sum(1) / length_B1 + self.bias_W)
-        linear_BR = self.linear_XR[rows_BL].sum(1)
+        linear_BLR = self.linear_IR[torch.where(is_shown_BL, items_BL, self.num_items)]
+        linear_BR = (self._weights(ratings_BL)[..., None] * linear_BLR).sum(1)
         return torch.cat([hidden_BW, linear_BR, torch.ones_like(length_B1)], dim=1)
+
+    def _weights(self, ratings_BL: Tensor) -> Tensor:
+        """The w of each event [B, L]: from level to level, the share of the step that the rating has climbed."""
+        steps_K = self.level_ratings_K.diff()
+        climbed_BLK = ((ratings_BL[..., None] - self.level_ratings_K[:-1]) / steps_K).clamp(0.0, 1.0)
+        weights_BL = self.level_weights_K[0] + (climbed_BLK * self.level_weights_K.diff()).sum(-1)
+        return torch.where(ratings_BL.isnan(), torch.ones_like(ratings_BL), weights_BL)
 
 
 def _with_zero_row(table_XD: Tensor) -> Tensor:

@@ -26,7 +26,14 @@ def query(*, num_items: int = 30, channels: int = 2, rank: int = 4) -> HistoryQu
         generator=generator,
     )
     table_IR = torch.randn(num_items, rank, generator=generator)
-    return HistoryQuery(committee, linear_table_IR=table_IR, linear_vectors_IR=table_IR, positive_threshold=4.0, low_weight=0.3)
+    return HistoryQuery(
+        committee,
+        linear_table_IR=table_IR,
+        linear_vectors_IR=table_IR,
+        positive_threshold=4.0,
+        level_ratings_K=torch.tensor([1.0, 3.0, 5.0]),
+        level_weights_K=torch.tensor([0.1, 0.3, 1.1]),
+    )
 
 
 def random_histories(num_items: int, rng: np.random.Generator) -> Histories:

@@ -127,7 +127,14 @@ def test_a_query_s_inner_products_are_the_committee_s_mean_plus_the_linear_path(
     model = committee(channels)
     generator = torch.Generator().manual_seed(2)
     table_IR, vectors_IR = torch.randn(I, rank, generator=generator), torch.randn(I, rank, generator=generator)
-    query = HistoryQuery(model, linear_table_IR=table_IR, linear_vectors_IR=vectors_IR, positive_threshold=4.0, low_weight=0.3)
+    query = HistoryQuery(
+        model,
+        linear_table_IR=table_IR,
+        linear_vectors_IR=vectors_IR,
+        positive_threshold=4.0,
+        level_ratings_K=torch.tensor([1.0, 3.0, 5.0]),
+        level_weights_K=torch.tensor([0.1, 0.3, 1.1]),
+    )
     histories = Histories.of(
         [[], [3], [3], [3], [0, 1, 2, 5, 11], [7, 8]],
         [[], [5.0], [3.9], [float("nan")], [1.0, 4.0, float("nan"), 2.0, 5.0], [1.0, 2.0]],
@@ -135,7 +142,10 @@ def test_a_query_s_inner_products_are_the_committee_s_mean_plus_the_linear_path(
     liked_BI = torch.from_numpy(histories.positives(4.0).mask(I)).float()
     low_BI = torch.from_numpy(histories.mask(I)).float() - liked_BI
     history_BX = torch.cat([liked_BI, low_BI], dim=1) if channels == 2 else liked_BI
-    weighted_BI = liked_BI + (0.3 * low_BI if channels == 2 else 0.0)
+    weighted_BI = torch.zeros_like(liked_BI)
+    kept = histories if channels == 2 else histories.positives(4.0)
+    weights_N = np.where(np.isnan(kept.ratings), 1.0, np.interp(kept.ratings, [1.0, 3.0, 5.0], [0.1, 0.3, 1.1]))
+    weighted_BI[kept.users, kept.items] = torch.from_numpy(weights_N).float()
     items_BL, ratings_BL = (torch.from_numpy(array) for array in histories.padded(I))
     with torch.no_grad():
         expected_BI = model(history_BX).mean(0) + weighted_BI @ table_IR @ vectors_IR.T
@@ -150,7 +160,8 @@ def test_padding_changes_nothing() -> None:
         linear_table_IR=torch.ones(I, 2),
         linear_vectors_IR=torch.ones(I, 2),
         positive_threshold=4.0,
-        low_weight=0.3,
+        level_ratings_K=torch.tensor([1.0, 5.0]),
+        level_weights_K=torch.tensor([0.1, 1.1]),
     )
     items_BL, ratings_BL = torch.tensor([[3, 5]]), torch.tensor([[5.0, 1.0]])
     longer = torch.cat([items_BL, torch.full((1, 4), I)], dim=1), torch.cat([ratings_BL, torch.full((1, 4), torch.nan)], dim=1)

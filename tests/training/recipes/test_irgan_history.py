@@ -5,6 +5,7 @@ Shapes: B users, I items, C channels, X = C · I.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -290,14 +291,27 @@ def test_the_linear_path_is_ease_cut_to_its_rank() -> None:
     from training.baselines import ease_weights  # noqa: PLC0415 - beside its use
 
     data = make_interactions()
-    left_IR, right_IR = linear_path(data, small(linear_rank=40), Run())
+    path = linear_path(data, small(linear_rank=40), Run())
     wanted_II = ease_weights(data.positives().matrix(), l2=20.0)
-    torch.testing.assert_close((left_IR @ right_IR.T).double(), torch.from_numpy(wanted_II), atol=1e-5, rtol=1e-4)
-    low_IR, other_IR = linear_path(data, small(linear_rank=40, signal="all", linear_low_weight=0.5), Run())
-    with_low_II = ease_weights(data.matrix(np.where(data.is_positive, 1.0, 0.5)), l2=20.0)
-    torch.testing.assert_close((low_IR @ other_IR.T).double(), torch.from_numpy(with_low_II), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close((path.table_IR @ path.vectors_IR.T).double(), torch.from_numpy(wanted_II), atol=1e-5, rtol=1e-4)
+    path = linear_path(data, small(linear_rank=40, signal="all", linear_levels=[0.0, 0.2, 0.4, 1.0, 1.5]), Run())
+    with_low_II = ease_weights(data.matrix(np.array([0.0, 0.2, 0.4, 1.0, 1.5])[data.ratings.astype(int) - 1]), l2=20.0)
+    torch.testing.assert_close(
+        (path.table_IR @ path.vectors_IR.T).double(), torch.from_numpy(with_low_II), atol=1e-5, rtol=1e-4
+    )
     for none in (small(linear_rank=0), small(linear_max_items=39)):
-        assert linear_path(data, none, Run())[0].shape == (40, 0)
+        assert linear_path(data, none, Run()).table_IR.shape == (40, 0)
+
+
+def test_levels_spread_over_the_ratings_that_there_are() -> None:
+    """Straight lines between levels, ends held, 1 without a rating; with positives alone, and on clicks, everything counts 1."""
+    data = make_interactions()  # ratings 1 to 5
+    scale = linear_path(data, small(signal="all", linear_levels=[0.0, 1.0, 3.0]), Run()).scale
+    ratings = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 9.0, np.nan])
+    np.testing.assert_allclose(scale.weights(ratings), [0.0, 0.0, 0.5, 1.0, 2.0, 3.0, 3.0, 1.0])
+    clicks = dataclasses.replace(data, ratings=None)
+    for flat in (linear_path(data, small(), Run()).scale, linear_path(clicks, small(signal="all"), Run()).scale):
+        np.testing.assert_array_equal(flat.weights(ratings), np.ones(8))
 
 
 def test_histories_of_one_event_are_refused_in_plain_words() -> None:

@@ -54,8 +54,8 @@ class Config(RankerConfig):
     """Its weight; `validation` chooses among 0, 2.5, 5, 10 and 20 on held-out data."""
     linear_l2: float = Field(default=400.0, gt=0)
     """λ of EASE."""
-    linear_low_weight: float = Field(default=0.3, ge=0, le=1)
-    """With `signal=all`: what an item rated low counts in the linear path."""
+    linear_levels: Annotated[tuple[float, ...], Field(min_length=2)] = (0.1, 0.2, 0.4, 0.9, 1.1)
+    """With `signal=all`: what an event counts in the linear path, from the lowest rating to the highest in equal steps."""
     linear_max_items: int = Field(default=20_000, ge=0)
     """EASE inverts a matrix of items by items; larger catalogues go without the linear path."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions
@@ -39,21 +40,23 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     summary["refit"] = committee is None or not run.out_of_time
     if committee is None or summary["refit"]:
         committee = learn(data, config, run, name="fit", num_members=config.num_members, num_epochs=num_epochs)
-    table_IR, vectors_IR = linear_path(data, config, run)
+    linear = linear_path(data, config, run)
     query = HistoryQuery(
         committee.cpu(),
-        linear_table_IR=table_IR,
-        linear_vectors_IR=linear_weight * vectors_IR,
+        linear_table_IR=linear.table_IR,
+        linear_vectors_IR=linear_weight * linear.vectors_IR,
         positive_threshold=data.positive_threshold,
-        low_weight=config.linear_low_weight,
+        level_ratings_K=torch.from_numpy(linear.scale.ratings_K).float(),
+        level_weights_K=torch.from_numpy(linear.scale.weights_K).float(),
     )
     vectors_ID = np.ascontiguousarray(query.item_vectors_ID.numpy())
     encoder = export_encoder(query, num_items=data.num_items)
     policy = HistoryPolicy(data.positive_threshold, config.signal, demote_low=config.signal == "all")
     variants = {}
-    if table_IR.shape[1]:
+    rank = linear.table_IR.shape[1]
+    if rank:
         alone_ID = vectors_ID.copy()
-        alone_ID[:, -1 - table_IR.shape[1] : -1] = 0.0  # the linear path stands before the bias
+        alone_ID[:, -1 - rank : -1] = 0.0  # the linear path stands before the bias
         variants["committee"] = VectorModel(alone_ID, encoder, policy)
     summary |= {"num_epochs": num_epochs, "linear_weight": linear_weight}
     return TrainedRanker(VectorModel(vectors_ID, encoder, policy), bias_folded=True, summary=summary, variants=variants)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from training.data import Interactions, holdout
@@ -50,11 +51,12 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[Best, HistoryC
     liked_UI = multi_hot(fit.positives().histories().take(users), fit.num_items, run.device)
     low_UI = multi_hot(fit.where(~fit.is_positive).histories().take(users), fit.num_items, run.device)
     history_UX = torch.cat([liked_UI, low_UI], dim=1) if config.signal == "all" else liked_UI
-    table_IR, vectors_IR = linear_path(fit, config, run)
-    low_weight = config.linear_low_weight if config.signal == "all" else 0.0
-    linear_UI = ((liked_UI + low_weight * low_UI).cpu() @ table_IR @ vectors_IR.T).numpy()
+    linear = linear_path(fit, config, run)
+    seen = excluded if config.signal == "all" else fit.positives().histories().take(users)
+    events_UI = sp.csr_matrix((linear.scale.weights(seen.ratings), (seen.users, seen.items)), shape=liked_UI.shape)
+    linear_UI = events_UI @ linear.table_IR.numpy() @ linear.vectors_IR.numpy().T
     weights = _LINEAR_WEIGHTS if config.linear_weight == "validation" else (config.linear_weight,)
-    weights = weights if table_IR.shape[1] else (0.0,)
+    weights = weights if linear.table_IR.shape[1] else (0.0,)
     best = Best()
 
     def watch(epoch: int, is_last: bool, generator: HistoryCommittee) -> bool:
