@@ -68,7 +68,7 @@ def serve() -> Iterator[Serve]:
             self.wfile.write(bodies[self.path].removesuffix(b"<silence>"))
             self.wfile.flush()
             if bodies[self.path].endswith(b"<silence>"):
-                time.sleep(3)
+                time.sleep(30)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -275,7 +275,9 @@ def test_ctrl_c_leaves_nothing(home: Path, serve: Serve) -> None:
     process = start(serve(ok(zipped(GOOD))[:-30] + b"<silence>"))
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    time.sleep(0.3)
+    deadline = time.monotonic() + 20
+    while not left_behind(home) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert left_behind(home), "the download is under way"
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=20)
