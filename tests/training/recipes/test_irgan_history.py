@@ -191,7 +191,7 @@ def test_the_twin_without_an_adversary_sees_the_same_batches() -> None:
     playing = learn(data, small(warmup_epochs=2), third := Run(), name="fit", **options)
     assert not torch.equal(playing.output_MHI, without.output_MHI)
     assert third.curves["fit/likelihood"][:2] == first.curves["fit/likelihood"][:2]
-    told = {"reward", "discriminator_loss", "positives_among_picks", "entropy", "popularity_of_picks"}
+    told = {"reward", "discriminator_loss", "positives_among_picks", "entropy", "pick_popularity"}
     assert {name for name, points in third.curves.items() if [epoch for epoch, _ in points] == [2]} == {
         f"fit/{n}" for n in told
     }

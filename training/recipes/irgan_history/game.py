@@ -126,5 +126,5 @@ def observe(log_probs_NI: Tensor, batch: Batch, popularity_I: Tensor) -> dict[st
     return {
         "positives_among_picks": (probs_BI * known_BI).sum(dim=1).mean().item(),
         "entropy": torch.special.entr(probs_BI).sum(dim=1).mean().item(),
-        "popularity_of_picks": (probs_BI @ popularity_I).mean().item(),
+        "pick_popularity": (probs_BI @ popularity_I).mean().item(),
     }
