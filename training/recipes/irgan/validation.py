@@ -84,7 +84,7 @@ class Watch:
             model: who is judged.
             players: who is kept of the best moment.
         """
-        if (epoch + 1) % self._every and epoch + 1 < phase.num_epochs:
+        if (epoch + 1) % self._every and not phase.is_last:
             return
         metrics = self._validation.measure(model)
         phase.log(**metrics)
