@@ -209,12 +209,14 @@ def _ratio(row: dict[str, float], name: str) -> str:
 def index() -> str:
     """The three kinds of index, measured at build."""
     rng = np.random.default_rng(0)
+    # Like learned factors, a few directions hold most of the variance; a ball of noise has no neighbourhoods to search.
+    spectrum_D = 1.0 / np.sqrt(np.arange(1, 65))
     rows = []
     from training.export import build_index  # noqa: PLC0415 - only here
 
     for num_items, factory in ((50_000, None), (200_000, None), (200_000, "IVF1024,Flat")):
-        vectors_ID = rng.normal(size=(num_items, 64)).astype(np.float32)
-        queries_QD = rng.normal(size=(500, 64)).astype(np.float32)
+        vectors_ID = (rng.normal(size=(num_items, 64)) * spectrum_D).astype(np.float32)
+        queries_QD = (rng.normal(size=(500, 64)) * spectrum_D).astype(np.float32)
         started = time.perf_counter()
         built, info = build_index(vectors_ID, queries_QD, factory)
         seconds = time.perf_counter() - started
@@ -224,7 +226,8 @@ def index() -> str:
         rows.append(
             [f"{num_items:,}", info.factory, str(info.parameters), f"{info.recall_at_100:.4f}", f"{seconds:.1f}", f"{each:.2f}"]
         )
-    return "\n".join(table(["items", "index", "parameters", "recall@100", "build, s", "a query, ms"], rows))
+    told = "Made-up vectors of 64 dimensions whose variance falls as 1/d, one thread; recall measured on 500 queries."
+    return "\n".join([told, "", *table(["items", "index", "parameters", "recall@100", "build, s", "a query, ms"], rows)])
 
 
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {

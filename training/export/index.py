@@ -5,10 +5,14 @@ Shapes: I items, D dimensions, Q queries.
 
 from __future__ import annotations
 
+import logging
+
 import faiss
 import numpy as np
 
 from app.bundle import IndexInfo
+
+_log = logging.getLogger(__name__)
 
 FLAT_LIMIT = 50_000
 """Up to here every search is exact: 20,000 × 64 take about 0.2 ms a query on one core, and nobody has to think about recall."""
@@ -17,6 +21,8 @@ HNSW_LIMIT = 2_000_000
 """Up to here a graph; beyond it an inverted file, which needs a quarter of the graph's extra memory."""
 
 RECALL_WANTED = 0.99
+_MOST_EF_SEARCH = 1024
+"""Beyond it a scan of everything is no slower."""
 _NEIGHBOURS = 100
 _MAX_QUERIES = 1_000
 
@@ -29,38 +35,50 @@ def build_index(
     Args:
         item_vectors_ID: float32, bias folded in.
         queries_QD: encoded users to measure on; the first 1,000 are used.
-        factory: a FAISS factory string; None chooses by the number of items.
+        factory: a FAISS factory string, taken whatever its recall; None chooses by the number of items, and goes on to the next kind
+            where one cannot reach the recall: a graph may fail on vectors of very different lengths.
 
     Returns:
         The index with its parameter set, and what the manifest says of it.
     """
-    num_items, dim = item_vectors_ID.shape
-    factory = factory or _factory(num_items)
-    index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    queries_QD = np.ascontiguousarray(queries_QD[:_MAX_QUERIES], dtype=np.float32)
+    for candidate in _candidates(len(item_vectors_ID)) if factory is None else [factory]:
+        index, info = _measured(candidate, item_vectors_ID, queries_QD)
+        if factory is not None or info.recall_at_100 >= RECALL_WANTED:
+            break
+        _log.info("index %s finds %.3f of the best 100 here; another kind is tried", candidate, info.recall_at_100)
+    return index, info
+
+
+def _candidates(num_items: int) -> list[str]:
+    """Factory strings in the order in which they are tried; the last can search all of its lists, which is exact."""
+    lists = f"IVF{int(4 * np.sqrt(num_items))},Flat"
+    if num_items <= FLAT_LIMIT:
+        return ["Flat"]
+    if num_items <= HNSW_LIMIT:
+        return ["HNSW32,Flat", lists]
+    return [lists]
+
+
+def _measured(factory: str, item_vectors_ID: np.ndarray, queries_QD: np.ndarray) -> tuple[faiss.Index, IndexInfo]:
+    """An index of one kind, with the smallest search parameter that is enough, or the largest that is worth trying."""
+    index = faiss.index_factory(item_vectors_ID.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     if not index.is_trained:
         index.train(item_vectors_ID)
     index.add(item_vectors_ID)
-    queries_QD = np.ascontiguousarray(queries_QD[:_MAX_QUERIES], dtype=np.float32)
     parameter = "nprobe" if factory.startswith("IVF") else "efSearch" if factory.startswith("HNSW") else None
     if parameter is None or not len(queries_QD):
         return index, IndexInfo(factory=factory, recall_at_100=1.0, num_queries=len(queries_QD))
     wanted_QK = _exact(item_vectors_ID, queries_QD)
-    value, recall = 16, 0.0
+    most = _MOST_EF_SEARCH if parameter == "efSearch" else faiss.downcast_index(index).nlist
+    value = min(16, most)
     while True:
         faiss.ParameterSpace().set_index_parameter(index, parameter, value)
         recall = _recall(index.search(queries_QD, wanted_QK.shape[1])[1], wanted_QK)
-        if recall >= RECALL_WANTED or value >= 4096:
+        if recall >= RECALL_WANTED or value >= most:
             break
-        value *= 2
+        value = min(2 * value, most)
     return index, IndexInfo(factory=factory, parameters={parameter: value}, recall_at_100=recall, num_queries=len(queries_QD))
-
-
-def _factory(num_items: int) -> str:
-    if num_items <= FLAT_LIMIT:
-        return "Flat"
-    if num_items <= HNSW_LIMIT:
-        return "HNSW32,Flat"
-    return f"IVF{int(4 * np.sqrt(num_items))},Flat"
 
 
 def _exact(item_vectors_ID: np.ndarray, queries_QD: np.ndarray) -> np.ndarray:

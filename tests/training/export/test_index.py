@@ -49,7 +49,7 @@ def test_a_small_catalogue_gets_an_exact_index() -> None:
 )
 def test_size_chooses_flat_then_a_graph_then_lists(num_items: int, factory: str) -> None:
     """The limits themselves still belong to the smaller kind."""
-    assert index._factory(num_items) == factory
+    assert index._candidates(num_items)[0] == factory
 
 
 @pytest.mark.parametrize(("factory", "parameter"), [("HNSW32,Flat", "efSearch"), ("IVF128,Flat", "nprobe")])
@@ -74,6 +74,20 @@ def test_the_graph_is_chosen_and_measured_by_itself_above_its_limit(monkeypatch:
     _, info = build_index(vectors(400, 8, 0), vectors(10, 8, 1))
     assert info.factory == "HNSW32,Flat"
     assert info.recall_at_100 >= 0.99
+
+
+def test_where_a_graph_fails_lists_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few very long vectors draw a graph's search to themselves; an index that misses its recall is not the one that is kept."""
+    monkeypatch.setattr(index, "FLAT_LIMIT", 300)
+    monkeypatch.setattr(index, "_MOST_EF_SEARCH", 16)
+    lengths_I1 = np.random.default_rng(2).lognormal(sigma=2.0, size=(2000, 1)).astype(np.float32)
+    items_ID = vectors(2000, 24, 0) * lengths_I1
+    _, info = build_index(items_ID, vectors(20, 24, 1))
+    assert info.factory.startswith("IVF")
+    assert info.recall_at_100 >= 0.99
+    _, forced = build_index(items_ID, vectors(20, 24, 1), "HNSW32,Flat")
+    assert forced.factory == "HNSW32,Flat"
+    assert forced.recall_at_100 < 0.99
 
 
 def test_fewer_items_than_neighbours_are_found_all() -> None:
