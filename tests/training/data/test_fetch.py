@@ -252,7 +252,10 @@ def test_a_cache_that_cannot_be_written_is_a_reason(home: Path, monkeypatch: pyt
 
 
 SCRIPT = f"""
+import signal
 import sys
+# A shell that runs the tests in the background has them ignore Ctrl-C, and their children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from training.data import SOURCES, SourceSpec, fetch
 from training.data.catalogue import ArchiveOrigin
 SOURCES["sample"] = SourceSpec("sample", "", "", ({SHA!r},), None, origins=(ArchiveOrigin(sys.argv[1], "inside"),))
