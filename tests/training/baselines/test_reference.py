@@ -40,7 +40,7 @@ def figures(ranker: str, *, seeds: int = 1, **settings: object) -> list[float]:
     ("ranker", "settings", "seeds", "reference"),
     [
         ("popularity", {}, 1, POPULARITY),
-        ("ials", {}, 3, IALS),
+        ("ials", {}, 5, IALS),
         ("ease", {}, 1, EASE),
         ("ease", {"signal": "all"}, 1, EASE_WITH_LOW),
     ],
