@@ -13,7 +13,7 @@ from app.bundle.errors import (
     SchemaUnsupported,
     UnknownId,
 )
-from app.bundle.files import new_folder, sha256_of, sync_folder, write_file
+from app.bundle.files import new_folder, replacing_file, sha256_of, sync_folder, write_file
 from app.bundle.histories import Histories
 from app.bundle.manifest import SCHEMA_VERSION, DataInfo, IndexInfo, Manifest, SplitInfo
 from app.bundle.model import HistoryPolicy, VectorModel
@@ -50,6 +50,7 @@ __all__ = [
     "new_folder",
     "read_bundle",
     "read_manifest",
+    "replacing_file",
     "sha256_of",
     "sync_folder",
     "write_bundle",

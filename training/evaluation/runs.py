@@ -11,20 +11,16 @@ Shapes: B users in a batch, I items, N lines.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from app.bundle import VectorModel, sync_folder
+from app.bundle import VectorModel, replacing_file
 from training.data import Split
 from training.errors import ConfigError
 from training.evaluation.evaluate import Protocol, ranked_rows
@@ -59,7 +55,7 @@ def write_run(path: Path, model: VectorModel, split: Split, *, protocol: Protoco
         OSError: it cannot be written; `path` is then as it was.
     """
     check_depth(split, depth)
-    with _replaced(path) as file:
+    with replacing_file(path) as file:
         for chunk in _run_chunks(model, split, protocol, tag, depth):
             file.write(chunk)
 
@@ -72,7 +68,7 @@ def write_qrels(path: Path, split: Split) -> None:
     """
     relevant = split.test.positives().histories()
     users, items = _names(split.test.users.ids), _names(split.test.items.ids)
-    with _replaced(path) as file:
+    with replacing_file(path) as file:
         file.write(_lines(users.take(pa.array(relevant.users)), "0", items.take(pa.array(relevant.items)), "1\n"))
 
 
@@ -128,20 +124,3 @@ def _lines(*columns: pa.Array | str) -> bytes:
 
 def _text(constant: str) -> pa.Scalar:
     return pa.scalar(constant, pa.large_string())
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[BinaryIO]:
-    """A file to write in parts; it takes the place of `path` when the block ends well and leaves nothing when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
