@@ -15,7 +15,7 @@ from training.errors import ConfigError
 class RankerConfig(BaseModel):
     """Base of every ranker's hyper-parameters: the identity of a model, never where or how it runs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 C = TypeVar("C", bound=RankerConfig)

@@ -94,3 +94,10 @@ def test_settings_cannot_be_changed_afterwards() -> None:
     """They are the identity of a model."""
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         Config().embedding_size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_number_must_be_finite(value: str) -> None:
+    """TOML can write both; a training with either would end in a ranker of nothing."""
+    with pytest.raises(ConfigError, match=r"learning_rate = .*finite number"):
+        parse_config(Config, assignments=[f"learning_rate={value}"])
