@@ -21,6 +21,7 @@ from training.config import RankerConfig
 from training.data import Split
 from training.evaluation import compare_rankers, evaluate
 from training.jobs.ablations import Group, Variant
+from training.jobs.run_folder import make_folder
 from training.loop import Run
 from training.registry import RankerSpec
 
@@ -95,7 +96,11 @@ def run_ablation(
         folder: keeps each result, so that an interrupted ablation goes on.
         run: a fresh run for a seed.
         announce: told of every result.
+
+    Raises:
+        InputError: `folder` cannot be a folder; nothing was trained.
     """
+    make_folder(folder)
     seeds = list(seeds)
 
     def result(settings: dict[str, Any], seed: int) -> Result:

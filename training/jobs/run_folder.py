@@ -17,6 +17,18 @@ _IDENTITY = "run.json"
 _LOCK = ".lock"
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder if need be, before there is work to lose.
+
+    Raises:
+        InputError: it cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} is no folder; choose another --run-dir") from error
+
+
 @contextmanager
 def run_folder(folder: Path, identity: dict[str, Any], *, resume: bool) -> Iterator[Path]:
     """Take a folder for a run, so that no other process does, and note whose it is.
@@ -32,10 +44,7 @@ def run_folder(folder: Path, identity: dict[str, Any], *, resume: bool) -> Itera
         ConfigError: to resume, and the run there was another one.
         InputError: another process is at work there, or it cannot be a folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{folder} is no folder; choose another --run-dir") from error
+    make_folder(folder)
     with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

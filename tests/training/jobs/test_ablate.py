@@ -10,7 +10,7 @@ import pytest
 
 from tests.training.conftest import make_interactions
 from training.data import Dataset, Split, make_split
-from training.errors import ConfigError
+from training.errors import ConfigError, InputError
 from training.jobs.ablate import markdown, run_ablation
 from training.jobs.ablations import ABLATIONS, Group, Variant, ablation
 from training.jobs.pages import replace_part
@@ -68,6 +68,17 @@ def test_rows_hold_every_seed_and_nothing_is_run_twice(split: Split, tmp_path: P
     shown = markdown(first)
     assert "**Which λ?**" in shown
     assert f"| weak | {weak.seed_means('nDCG@10').mean():.4f} ± 0.0000 | — |" in shown
+
+
+def test_a_folder_that_cannot_be_one_is_told_before_anything_is_trained(split: Split, tmp_path: Path) -> None:
+    """The first result would be lost after its training."""
+    (tmp_path / "file").touch()
+
+    def run(seed: int) -> Run:
+        raise AssertionError("nothing may be trained")
+
+    with pytest.raises(InputError, match="is no folder; choose another --run-dir"):
+        run_ablation(ranker("ease"), split, _GRID, seeds=[0], folder=tmp_path / "file" / "below", run=run)
 
 
 def test_a_sweep_ends_with_the_best_value_on_validation_data(split: Split, tmp_path: Path) -> None:
