@@ -19,7 +19,7 @@ class Config(RankerConfig):
     """Hyper-parameters."""
 
     l2: float = Field(default=400.0, gt=0)
-    """λ of the ridge; the best of a sweep on MovieLens 100K's training part. Larger data want more."""
+    """λ of the ridge, that of the reference figures on MovieLens 100K. Larger data want more."""
     signal: Literal["positives", "all"] = "positives"
     """`all`: items rated low are weak input too, and come last in the ranking."""
     low_weight: float = Field(default=0.3, ge=0, le=1)
