@@ -7,6 +7,7 @@ import typer
 from training.cli.ablate import ablate
 from training.cli.compare import compare
 from training.cli.data import data
+from training.cli.density import density
 from training.cli.evaluate import evaluate
 from training.cli.rankers import rankers
 from training.cli.train import train
@@ -19,4 +20,5 @@ def commands(app: typer.Typer) -> None:
     app.command()(evaluate)
     app.command()(compare)
     app.command()(ablate)
+    app.command()(density)
     app.command()(rankers)
