@@ -14,10 +14,12 @@ from app.bundle.errors import (
     UnknownId,
 )
 from app.bundle.files import new_folder, replacing_file, sha256_of, sync_folder, write_file
+from app.bundle.graphs import Graph
 from app.bundle.histories import Histories
-from app.bundle.manifest import SCHEMA_VERSION, DataInfo, IndexInfo, Manifest, SplitInfo
+from app.bundle.manifest import SCHEMA_VERSION, DataInfo, IndexInfo, Manifest, RescorerInfo, SplitInfo
 from app.bundle.model import HistoryPolicy, VectorModel
 from app.bundle.reader import Bundle, read_bundle, read_manifest
+from app.bundle.rescorer import OnnxRescorer
 from app.bundle.vocabulary import ItemId, Row, UserId, Vocabulary
 from app.bundle.writer import BundleDraft, write_bundle
 
@@ -31,6 +33,7 @@ __all__ = [
     "DataInfo",
     "Encoder",
     "FileDamaged",
+    "Graph",
     "Histories",
     "HistoryPolicy",
     "IndexInfo",
@@ -39,6 +42,8 @@ __all__ = [
     "Manifest",
     "ManifestInvalid",
     "OnnxEncoder",
+    "OnnxRescorer",
+    "RescorerInfo",
     "RidgeEncoder",
     "Row",
     "SchemaUnsupported",

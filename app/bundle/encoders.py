@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnxruntime as ort
 
+from app.bundle.graphs import Graph
 from app.bundle.histories import Histories
 
 _CELLS = 2**25
@@ -156,28 +156,9 @@ class OnnxEncoder:
     OUTPUT = "vectors"
 
     def __init__(self, graph: Path | bytes, *, num_items: int) -> None:
-        options = ort.SessionOptions()
-        # One thread a call: a service gets its parallelism from requests, and sums keep their order.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        source = graph if isinstance(graph, bytes) else str(graph)
-        self._graph = graph
-        self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.graph = Graph(graph)
         self.num_items = num_items
-        self.dim = int(self._session.get_outputs()[0].shape[-1])
-
-    @property
-    def signature(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of the graph's inputs and outputs."""
-        return (
-            tuple(i.name for i in self._session.get_inputs()),
-            tuple(o.name for o in self._session.get_outputs()),
-        )
-
-    def graph_bytes(self) -> bytes:
-        """The serialised graph."""
-        return self._graph if isinstance(self._graph, bytes) else self._graph.read_bytes()
+        self.dim = int(self.graph.session.get_outputs()[0].shape[-1])
 
     def encode(self, histories: Histories) -> np.ndarray:
         """Query vectors, float32 [B, D]."""
@@ -185,5 +166,5 @@ class OnnxEncoder:
 
     def _run(self, histories: Histories) -> np.ndarray:
         items_BL, ratings_BL = histories.padded(self.num_items)
-        vectors_BD: np.ndarray = self._session.run([self.OUTPUT], {"items": items_BL, "ratings": ratings_BL})[0]
+        vectors_BD: np.ndarray = self.graph.session.run([self.OUTPUT], {"items": items_BL, "ratings": ratings_BL})[0]
         return vectors_BD

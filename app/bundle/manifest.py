@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Literal[1] = 1
-"""Raised whenever a reader of the old version could misread a new bundle."""
+SchemaVersion = Literal[1, 2]
+"""Those that are read: 2 added the rescorer, which a reader of version 1 would leave out."""
+SCHEMA_VERSION: SchemaVersion = 2
+"""The one that is written; raised whenever a reader of the old version could misread a new bundle."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
@@ -91,7 +93,7 @@ class ScoringInfo(_Part):
     fidelity: Literal["exact", "approximate"]
     """Whether the inner product is the model's own score, or a first stage before a rescorer."""
     overlap_at_100: float | None = None
-    """Measured share of the model's own top 100 that the first stage finds; None where it is exact."""
+    """Measured share of the model's own top 100 among the candidates that the first stage hands on; None where it is exact."""
 
 
 class IndexInfo(_Part):
@@ -108,10 +110,19 @@ class IndexInfo(_Part):
     """Queries that the recall was measured on."""
 
 
+class RescorerInfo(_Part):
+    """`rescorer.onnx`, inputs `queries` and `items`, outputs `scores` and `ratings`."""
+
+    candidates: Annotated[int, Field(ge=100)]
+    """How many the first stage hands on for up to 100 answers; for more answers in the same proportion."""
+    predicts_ratings: bool
+    """Whether `ratings` means something, in the data's own unit."""
+
+
 class Manifest(_Part):
     """`manifest.json`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: Name
     version: Name
     ranker: str
@@ -124,6 +135,8 @@ class Manifest(_Part):
     history: HistoryInfo
     encoder: EncoderInfo
     scoring: ScoringInfo
+    rescorer: RescorerInfo | None = None
+    """What orders the candidates of the first stage; None where the inner product is the ranker's own score."""
     index: IndexInfo
     metrics: dict[str, dict[str, float]] = {}
     """Protocol → metric (ir-measures names) → value on the test part."""

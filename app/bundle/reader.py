@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import faiss
 import numpy as np
@@ -17,8 +17,9 @@ from app.bundle.encoders import Encoder, LinearEncoder, OnnxEncoder, RidgeEncode
 from app.bundle.errors import BundleNotFound, ContentInvalid, FileDamaged, ManifestInvalid, SchemaUnsupported
 from app.bundle.files import sha256_of
 from app.bundle.histories import Histories
-from app.bundle.manifest import SCHEMA_VERSION, LinearEncoderInfo, Manifest, RidgeEncoderInfo
+from app.bundle.manifest import LinearEncoderInfo, Manifest, RidgeEncoderInfo, SchemaVersion
 from app.bundle.model import HistoryPolicy, VectorModel
+from app.bundle.rescorer import OnnxRescorer
 from app.bundle.vocabulary import Vocabulary
 
 
@@ -69,9 +70,11 @@ def read_manifest(path: Path) -> Manifest:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ManifestInvalid(f"{path / names.MANIFEST} is not JSON: {error}") from error
     found = parsed.get("schema_version") if isinstance(parsed, dict) else None
-    if isinstance(found, int) and found != SCHEMA_VERSION:
+    known = get_args(SchemaVersion)
+    if isinstance(found, int) and found not in known:
         raise SchemaUnsupported(
-            f"{path} has bundle schema {found}, this version of irgan reads {SCHEMA_VERSION}; upgrade irgan or export the ranker again"
+            f"{path} has bundle schema {found}, this version of irgan reads {' and '.join(map(str, known))}; "
+            "upgrade irgan or export the ranker again"
         )
     try:
         return Manifest.model_validate(parsed)
@@ -137,10 +140,12 @@ def _load(path: Path, manifest: Manifest) -> Bundle:
             encoder = RidgeEncoder(item_vectors_ID=item_vectors_ID, confidence=confidence, regularization=regularization)
         case _:
             encoder = OnnxEncoder(need(names.ONNX_ENCODER), num_items=num_items)
-            if encoder.signature != (OnnxEncoder.INPUTS, (OnnxEncoder.OUTPUT,)):
+            if encoder.graph.signature != (OnnxEncoder.INPUTS, (OnnxEncoder.OUTPUT,)):
                 raise ContentInvalid(
-                    f"{path}: the encoder's inputs and outputs are {encoder.signature}, expected {OnnxEncoder.INPUTS} and {OnnxEncoder.OUTPUT}"
+                    f"{path}: the encoder's inputs and outputs are {encoder.graph.signature}, expected {OnnxEncoder.INPUTS} and {OnnxEncoder.OUTPUT}"
                 )
+
+    rescorer = None if manifest.rescorer is None else _rescorer(need(names.RESCORER))
 
     expected: list[tuple[str, Any, Any]] = [
         ("shape of items.npy", item_vectors_ID.shape, (num_items, dim)),
@@ -152,6 +157,8 @@ def _load(path: Path, manifest: Manifest) -> Bundle:
         ("dimensions of items.faiss", index.d, dim),
         ("metric of items.faiss", index.metric_type, faiss.METRIC_INNER_PRODUCT),
     ]
+    if rescorer is not None:
+        expected.append(("dimensions of the rescorer", rescorer.dim, dim))
     if user_vectors_UD is not None:
         expected.append(("shape of users.npy", user_vectors_UD.shape, (len(users), dim)))
     for what, found, wanted in expected:
@@ -171,6 +178,8 @@ def _load(path: Path, manifest: Manifest) -> Bundle:
             encoder=encoder,
             policy=HistoryPolicy(history.positive_threshold, history.signal, history.demote_low),
             user_vectors_UD=user_vectors_UD,
+            rescorer=rescorer,
+            predicts_ratings=manifest.rescorer is not None and manifest.rescorer.predicts_ratings,
         ),
         items=items,
         users=users,
@@ -213,6 +222,15 @@ def _linear(path: Path, num_items: int, exponent: float, low_weight: float, thre
         low_weight=low_weight,
         positive_threshold=threshold,
     )
+
+
+def _rescorer(path: Path) -> OnnxRescorer:
+    rescorer = OnnxRescorer(path)
+    if rescorer.graph.signature != (OnnxRescorer.INPUTS, OnnxRescorer.OUTPUTS):
+        raise ContentInvalid(
+            f"{path}: inputs and outputs are {rescorer.graph.signature}, expected {OnnxRescorer.INPUTS} and {OnnxRescorer.OUTPUTS}"
+        )
+    return rescorer
 
 
 def _set_search_parameters(index: faiss.Index, parameters: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import faiss
 import numpy as np
@@ -25,6 +25,7 @@ from app.bundle.manifest import (
     LinearEncoderInfo,
     Manifest,
     OnnxEncoderInfo,
+    RescorerInfo,
     RidgeEncoderInfo,
     ScoringInfo,
 )
@@ -41,6 +42,7 @@ POPULARITY = "popularity.npy"
 SEEN = "seen.npz"
 LINEAR_ENCODER = "encoder.npz"
 ONNX_ENCODER = "encoder.onnx"
+RESCORER = "rescorer.onnx"
 
 _RECORDED_LIBRARIES = ("irgan", "numpy", "faiss-cpu", "faiss-gpu", "onnxruntime", "onnx", "torch")
 
@@ -58,6 +60,7 @@ class BundleDraft:
         item_table: metadata in row order, one column each; `title` is shown to people where there is one.
         popularity_I: float32 [I], the fallback's scores.
         index: a built FAISS index over `model.item_vectors_ID`.
+        overlap_at_100, candidates: of a model with a rescorer, see `ScoringInfo` and `RescorerInfo`.
     """
 
     name: str
@@ -76,8 +79,8 @@ class BundleDraft:
     index: faiss.Index
     index_info: IndexInfo
     bias_folded: bool = False
-    fidelity: Literal["exact", "approximate"] = "exact"
     overlap_at_100: float | None = None
+    candidates: int | None = None
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     commit: str | None = None
@@ -92,6 +95,7 @@ def write_bundle(draft: BundleDraft, root: Path) -> Path:
     """
     assert len(draft.items) == draft.model.num_items == len(draft.item_table) == len(draft.popularity_I)
     assert len(draft.users) == len(draft.seen)
+    assert (draft.model.rescorer is None) == (draft.candidates is None) == (draft.overlap_at_100 is None)
     target = root / draft.name / draft.version
     try:
         with new_folder(target) as folder:
@@ -117,7 +121,7 @@ def _write_encoder(encoder: Encoder, folder: Path) -> LinearEncoderInfo | RidgeE
         case RidgeEncoder():
             return RidgeEncoderInfo(confidence=encoder.confidence, regularization=encoder.regularization)
         case OnnxEncoder():
-            (folder / ONNX_ENCODER).write_bytes(encoder.graph_bytes())
+            (folder / ONNX_ENCODER).write_bytes(encoder.graph.content())
             return OnnxEncoderInfo()
         case _:
             raise TypeError(f"no bundle form for an encoder of type {type(encoder).__name__}")
@@ -128,6 +132,8 @@ def _write_arrays(draft: BundleDraft, folder: Path) -> None:
     np.save(folder / ITEM_VECTORS, model.item_vectors_ID, allow_pickle=False)
     if model.user_vectors_UD is not None:
         np.save(folder / USER_VECTORS, model.user_vectors_UD.astype(np.float32), allow_pickle=False)
+    if model.rescorer is not None:
+        (folder / RESCORER).write_bytes(model.rescorer.graph.content())
     np.save(folder / POPULARITY, draft.popularity_I.astype(np.float32), allow_pickle=False)
     seen = draft.seen
     np.savez_compressed(folder / SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
@@ -156,9 +162,12 @@ def _manifest(
         scoring=ScoringInfo(
             dim=draft.model.dim,
             bias_folded=draft.bias_folded,
-            fidelity=draft.fidelity,
+            fidelity="exact" if draft.model.rescorer is None else "approximate",
             overlap_at_100=draft.overlap_at_100,
         ),
+        rescorer=None
+        if draft.candidates is None
+        else RescorerInfo(candidates=draft.candidates, predicts_ratings=draft.model.predicts_ratings),
         index=draft.index_info,
         metrics=draft.metrics,
         training=draft.training,

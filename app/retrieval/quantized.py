@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime as ort
+
+from app.bundle import Graph
 
 _ITEM_LEVELS, _QUERY_LEVELS = 127, 63
 """Largest integers of items and query: 2 · (63 + 64) · 127 stays below 2¹⁵, beyond which processors without VNNI instructions saturate."""
@@ -68,10 +69,7 @@ class QuantizedScan:
         self._num_columns = -(-num_items // _COLUMN)
         padded_DI = np.zeros((vectors_ID.shape[1], self._num_columns * _COLUMN), dtype=np.int8)
         padded_DI[:, :num_items] = integers_ID.T
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(_integer_product(padded_DI), options, providers=["CPUExecutionProvider"])
+        self._session = Graph(_integer_product(padded_DI)).session
 
     @property
     def largest_k(self) -> int:

@@ -57,7 +57,8 @@ class Ranking:
 
     Attributes:
         rows: best first.
-        scores: what orders them before diversity does; float64 inner products, cosines for similar items, counts for popularity.
+        scores: what orders them before diversity does, float64: inner products or the rescorer's scores, cosines for similar items,
+            counts for popularity.
         fallback: what ranked instead of the ranker, if anything did.
         unknown_items: ids of the history that the catalogue does not hold.
     """
@@ -70,10 +71,17 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Searching:
-    """A ranking that a search still has to fill."""
+    """A ranking that a search still has to fill.
+
+    Attributes:
+        search: for candidates.
+        unknown_items: as in `Ranking`.
+        rescored: whether the ranker's rescorer orders what the search finds, where there is one.
+    """
 
     search: Search
     unknown_items: tuple[str, ...] = ()
+    rescored: bool = False
 
 
 class Recommender:
@@ -88,6 +96,8 @@ class Recommender:
         self._bundle = bundle
         self._model = bundle.model
         self._index = index or FaissIndex(bundle.index, bundle.model.item_vectors_ID)
+        rescorer = bundle.manifest.rescorer
+        self._candidates = None if rescorer is None else rescorer.candidates
         self.filters = ItemFilters(bundle.item_table)
         self.unit_vectors_ID = _unit(self._model.item_vectors_ID[:, : -1 if bundle.manifest.scoring.bias_folded else None])
         self._popularity_I = bundle.popularity_I.astype(np.float64)
@@ -116,7 +126,10 @@ class Recommender:
         rankings = []
         for ready, k, diversity in prepared:
             if isinstance(ready, Searching):
-                rows_K, scores_K = self._diversify(*next(found), k, diversity)
+                rows_C, scores_C = next(found)
+                if ready.rescored:
+                    rows_C, scores_C = self._rescored(ready.search.query_D, rows_C, scores_C, self.pool(k, diversity))
+                rows_K, scores_K = self._diversify(rows_C, scores_C, k, diversity)
                 rankings.append(Ranking(rows_K, scores_K, unknown_items=ready.unknown_items))
             else:
                 rankings.append(ready)
@@ -135,7 +148,8 @@ class Recommender:
         if len(low):
             allowed_I = without(allowed_I, excluded_E, self._model.num_items)
             return Ranking(*self._with_low_last(query_D, query, allowed_I, low), unknown_items=unknown_items)
-        return Searching(Search(query_D, self.pool(query.k, query.diversity), allowed_I, excluded_E), unknown_items)
+        wanted = self._handed_on(self.pool(query.k, query.diversity))
+        return Searching(Search(query_D, wanted, allowed_I, excluded_E), unknown_items, rescored=True)
 
     def popular(
         self, k: int, allowed_I: np.ndarray | None, diversity: float = 0.0, unknown_items: tuple[str, ...] = ()
@@ -193,16 +207,34 @@ class Recommender:
         others_I[low] = False
         rows_K, scores_K = np.zeros(0, dtype=np.int64), np.zeros(0)
         if others_I.any():
-            candidates = self._index.search(query_D, self.pool(query.k, query.diversity), others_I)
-            rows_K, scores_K = self._diversify(*candidates, query.k, query.diversity)
+            wanted = self.pool(query.k, query.diversity)
+            candidates = self._index.search(query_D, self._handed_on(wanted), others_I)
+            rows_K, scores_K = self._diversify(*self._rescored(query_D, *candidates, wanted), query.k, query.diversity)
         missing = query.k - len(rows_K)
         last = np.unique(low if allowed_I is None else low[allowed_I[low]])
         if missing <= 0 or not len(last):
             return rows_K, scores_K
-        scores_I = exact_scores(self._model.item_vectors_ID, query_D, np.arange(self._model.num_items))
+        rows_I = np.arange(self._model.num_items)
+        scores_I = exact_scores(self._model.item_vectors_ID, query_D, rows_I)
+        if self._model.rescorer is not None:
+            scores_I = self._model.rescorer.scores(query_D[None, :], rows_I)[0]
         shift = scores_I.max() - scores_I.min() + 1.0
         last_rows, last_scores = best(last, scores_I[last] - shift, missing)
         return np.concatenate([rows_K, last_rows]), np.concatenate([scores_K, last_scores])
+
+    def _handed_on(self, wanted: int) -> int:
+        """How many candidates the first stage hands on, so that the best of the second are among them."""
+        if self._candidates is None:
+            return wanted
+        return max(self._candidates, -(-wanted * self._candidates // 100))
+
+    def _rescored(
+        self, query_D: np.ndarray, rows_C: np.ndarray, scores_C: np.ndarray, wanted: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The candidates in the order of the ranker's own scores, as many as are wanted."""
+        if self._model.rescorer is None:
+            return rows_C, scores_C
+        return best(rows_C, self._model.rescorer.scores(query_D[None, :], rows_C)[0], wanted)
 
     def pool(self, k: int, diversity: float) -> int:
         """How many candidates to search for, so that diversity has something to choose from."""

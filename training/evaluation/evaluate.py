@@ -34,7 +34,8 @@ class Evaluation:
         user_rows: the users that count, int64 [U].
         per_user: metric → value of each, float64 [U].
         top_UK: item rows of the first K, best first, int64 [U, K]; −1 where there are fewer candidates.
-        overall: metrics that have no value for a single user: `coverage@10`, `novelty@10` (bits).
+        overall: metrics that have no value for a single user: `coverage@10`, `novelty@10` (bits); of a ranker that predicts ratings
+            also `RMSE` and `MAE` over all test ratings, low ones included, whatever the protocol.
     """
 
     protocol: Protocol
@@ -91,7 +92,24 @@ def evaluate(
             "coverage@10": coverage(top_UK[:, :10], num_items),
             "novelty@10": novelty(top_UK[:, :10], popularity_I, split.train.num_users),
         }
-    return Evaluation(protocol, user_rows, per_user, top_UK, overall)
+    return Evaluation(protocol, user_rows, per_user, top_UK, overall | rating_errors(model, split))
+
+
+def rating_errors(model: VectorModel, split: Split) -> dict[str, float]:
+    """Root mean squared and mean absolute error of the expected ratings of all test events; nothing where none are predicted or given."""
+    test = split.test
+    if not model.predicts_ratings or test.ratings is None or not len(test):
+        return {}
+    train = split.train.histories()
+    user_rows, places_N = np.unique(test.user_rows, return_inverse=True)
+    width = max(1, _CELLS // split.train.num_items)
+    errors_N = np.empty(len(test))
+    for start in range(0, len(user_rows), width):
+        users_B = user_rows[start : start + width]
+        expected_BI = model.ratings(train.take(users_B), users_B)
+        mine = np.flatnonzero((places_N >= start) & (places_N < start + len(users_B)))
+        errors_N[mine] = expected_BI[places_N[mine] - start, test.item_rows[mine]] - test.ratings[mine]
+    return {"RMSE": float(np.sqrt(np.mean(errors_N**2))), "MAE": float(np.mean(np.abs(errors_N)))}
 
 
 def validation_metrics(scores_UI: np.ndarray, relevant: Histories, excluded: Histories, k: int = 10) -> dict[str, float]:

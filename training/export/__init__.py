@@ -1,8 +1,19 @@
-"""From trained arrays to a bundle: item vectors, ONNX encoder, fold-in, index, self-check."""
+"""From trained arrays to a bundle: item vectors, ONNX encoder and rescorer, fold-in, index, self-check."""
 
 from training.export.bundle import export_bundle
 from training.export.fold_in import fit_fold_in
+from training.export.history import HistoryGraph, history_encoder
 from training.export.index import build_index
 from training.export.onnx import export_encoder
+from training.export.rescorer import export_rescorer, fit_first_stage
 
-__all__ = ["build_index", "export_bundle", "export_encoder", "fit_fold_in"]
+__all__ = [
+    "HistoryGraph",
+    "build_index",
+    "export_bundle",
+    "export_encoder",
+    "export_rescorer",
+    "fit_first_stage",
+    "fit_fold_in",
+    "history_encoder",
+]

@@ -14,6 +14,10 @@ import numpy as np
 from app.bundle import BundleDraft, DataInfo, SplitInfo, VectorModel, write_bundle
 from training.data import Split
 from training.export.index import build_index
+from training.export.rescorer import count_candidates
+
+_MEASURED_ON = 1_000
+"""Known users that recall and overlap are measured on."""
 
 
 def export_bundle(
@@ -38,7 +42,10 @@ def export_bundle(
     train = split.train
     seen = train.histories()
     known = np.arange(train.num_users)
-    index, index_info = build_index(model.item_vectors_ID, model.queries(seen.take(known[:1000]), known[:1000]))
+    some = known[:_MEASURED_ON]
+    queries_BD = model.queries(seen.take(some), some)
+    index, index_info = build_index(model.item_vectors_ID, queries_BD)
+    candidates, overlap = (None, None) if model.rescorer is None else count_candidates(model, queries_BD)
     digest = hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes()).hexdigest()[:8]
     draft = BundleDraft(
         name=name,
@@ -64,6 +71,8 @@ def export_bundle(
         index=index,
         index_info=index_info,
         bias_folded=bias_folded,
+        overlap_at_100=overlap,
+        candidates=candidates,
         metrics=metrics,
         training=training,
         commit=_commit(),

@@ -50,7 +50,7 @@ def test_the_graph_equals_the_module_on_any_history(num_items: int, channels: in
     module = query(num_items=num_items, channels=channels, rank=rank)
     encoder = export_encoder(module, num_items=num_items)
     assert encoder.dim == 2 * 6 + rank + 1
-    again = type(encoder)(encoder.graph_bytes(), num_items=num_items)
+    again = type(encoder)(encoder.graph.content(), num_items=num_items)
     rng = np.random.default_rng(1)
     for size in (40, 3, 1):
         histories = random_histories(num_items, rng).take(np.arange(size))
