@@ -24,7 +24,7 @@ from app.retrieval import Query, Recommender
 from tests.training.conftest import make_interactions
 from training.config import parse_config
 from training.data import Interactions, Split
-from training.errors import ConfigError, Interrupted
+from training.errors import ConfigError, DataError, Interrupted
 from training.evaluation import evaluate, ranked_rows
 from training.export import export_bundle
 from training.loop import Run
@@ -70,6 +70,8 @@ CASES = {
 }
 
 EVERY_RANKER = pytest.mark.parametrize("name", RANKERS)
+FROM_CLICKS = pytest.mark.parametrize("name", [name for name, spec in RANKERS.items() if spec.needs != "ratings"])
+FROM_RATINGS = pytest.mark.parametrize("name", [name for name, spec in RANKERS.items() if spec.needs == "ratings"])
 WITH_SIGNAL = pytest.mark.parametrize(
     "name", [name for name, spec in RANKERS.items() if "signal" in spec.config().model_fields]
 )
@@ -306,7 +308,7 @@ def check_ranking(rows: np.ndarray, scores: np.ndarray, wanted_1I: np.ndarray, h
     np.testing.assert_allclose(scores, wanted_1I[0, wanted], rtol=1e-5, atol=1e-5)
 
 
-@EVERY_RANKER
+@FROM_CLICKS
 def test_it_learns_from_clicks_and_from_users_with_one_event_or_none(name: str) -> None:
     """No rating anywhere. Known users without an event are answered as a person without a history is."""
     data = clicks()
@@ -321,6 +323,41 @@ def test_it_learns_from_clicks_and_from_users_with_one_event_or_none(name: str) 
     np.testing.assert_allclose(without_UI, np.repeat(empty_1I, len(without_UI), axis=0), rtol=1e-5, atol=1e-5)
     if CASES.get(name, Case()).personal:
         assert share_of_own_taste(model, people().positives(4.0), np.array([0, 1, 0, 1])) > 0.7
+
+
+@FROM_RATINGS
+def test_what_learns_from_ratings_says_so_where_there_are_none(name: str) -> None:
+    """One message that names the ranker and what it misses; nothing is trained on made-up numbers."""
+    with pytest.raises(DataError, match=rf"(?s){name}.*rating"):
+        learn(name, clicks())
+
+
+@FROM_RATINGS
+def test_expected_ratings_lie_within_the_scale_and_beat_the_mean(name: str) -> None:
+    """For every item, of known users, of people never seen and of an empty history; test errors against those of the overall mean."""
+    model, data = trained(name).model, split()
+    users = np.arange(data.train.num_users)
+    for ratings_BI in (
+        model.ratings(data.train.histories(), users),
+        model.ratings(people()),
+        model.ratings(Histories.of([[]])),
+    ):
+        assert ratings_BI.min() >= 1.0
+        assert ratings_BI.max() <= 5.0
+    mean_errors = data.test.ratings - data.train.ratings.mean()
+    found = evaluate(model, data).means
+    assert found["RMSE"] < 0.95 * np.sqrt(np.mean(mean_errors**2))
+    assert 0.0 < found["MAE"] <= found["RMSE"]
+
+
+@FROM_RATINGS
+def test_the_first_stage_finds_what_the_rescorer_puts_first(name: str, tmp_path: Path) -> None:
+    """Declared in the manifest; on a catalogue smaller than the candidates nothing can be missed."""
+    manifest = read_bundle(export(trained(name), name, tmp_path)).manifest
+    assert manifest.scoring.fidelity == "approximate"
+    assert manifest.scoring.overlap_at_100 == 1.0
+    assert manifest.rescorer is not None
+    assert manifest.rescorer.predicts_ratings
 
 
 @EVERY_RANKER
@@ -349,5 +386,5 @@ def test_settings_are_closed_frozen_and_described(name: str) -> None:
 @EVERY_RANKER
 def test_what_a_run_tells_of_itself_is_json(name: str) -> None:
     """The summary goes into the manifest, where no infinity and no array has a place."""
-    for ranker in (trained(name), trained_on_clicks(name)):
+    for ranker in (trained(name), *([] if RANKERS[name].needs == "ratings" else [trained_on_clicks(name)])):
         assert json.loads(json.dumps(dict(ranker.summary), allow_nan=False)) == dict(ranker.summary)
