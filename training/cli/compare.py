@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.options import needs_training_extra, spread
+from training.cli.options import default_run_dir, needs_training_extra, spread
 from training.cli.studies import (
     IntervalMethod,
     Json,
@@ -20,21 +21,40 @@ from training.cli.studies import (
     chosen_protocols,
     give_out,
     load_judged,
+    load_whole,
     prepare_output,
     steps_on_stderr,
 )
 from training.errors import ConfigError
 
+if TYPE_CHECKING:
+    from training.data import Split
+
+_BASELINES = ("ease", "ials", "popularity")
+"""With --all, the first of them that the data suit is what all others are compared with."""
+
 
 @spread
 def compare(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Two or more folders NAME/VERSION, or NAME for the latest.", show_default=False)
-    ],
-    data: RecordedDataFlags,
+        list[Path] | None, typer.Argument(help="Two or more folders NAME/VERSION, or NAME for the latest.", show_default=False)
+    ] = None,
     *,
+    data: RecordedDataFlags,
+    every_ranker: Annotated[
+        bool,
+        typer.Option("--all", help="Compare every ranker there is on --data; those without a bundle are trained, with --seed."),
+    ] = False,
+    bundle_root: Annotated[
+        Path, typer.Option("--bundles", help="With --all: the folder that has or gets the bundles NAME/VERSION.")
+    ] = Path("bundles"),
+    device: Annotated[str, typer.Option(help="With --all: auto, cpu or cuda.")] = "auto",
     baseline: Annotated[
-        str | None, typer.Option(help="Compare all others with this bundle: its name, NAME/VERSION or folder.")
+        str | None,
+        typer.Option(
+            help="Compare all others with this bundle: its name, NAME/VERSION or folder.",
+            show_default="all pairs; with --all, ease",
+        ),
     ] = None,
     metric: Annotated[str, typer.Option(help="What to compare, with commas between.")] = "nDCG@10,AP",
     protocol: ProtocolChoice = "both",
@@ -46,8 +66,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare rankers user by user: differences with intervals, paired tests corrected for their number, effect sizes."""
-    if len(bundles) < 2:
-        raise ConfigError(f"{len(bundles)} bundle to compare; expected at least 2, or use irgan evaluate")
+    bundles = bundles or []
+    if every_ranker and (bundles or data.data is None):
+        raise ConfigError("--all compares every ranker on one data set; give that with --data, and no bundles")
+    if not every_ranker and len(bundles) < 2:
+        raise ConfigError(f"{len(bundles)} bundle to compare; expected at least 2, or --all, or use irgan evaluate")
     metrics = tuple(dict.fromkeys(name.strip() for name in metric.split(",") if name.strip()))
     if not metrics:
         raise ConfigError(f"--metric {metric!r} names nothing to compare; expected for instance nDCG@10,AP")
@@ -55,7 +78,13 @@ def compare(
         from training.evaluation import run_study  # noqa: PLC0415 - heavy
         from training.evaluation.entrants import entrant_name, entrants_of  # noqa: PLC0415 - heavy
 
+    if every_ranker:
+        split = load_whole(data)
+        bundles = _whole_field(split, bundle_root, seed, device)
+        data = replace(data, positive_threshold=split.train.positive_threshold or None)
     judged, split = load_judged(bundles, data)
+    if every_ranker and baseline is None:
+        baseline = next(name for name in _BASELINES if name in judged)
     against = None if baseline is None else entrant_name(judged, baseline)
     prepare_output(output, split, run_depth)
     with steps_on_stderr() as on_step:
@@ -71,3 +100,16 @@ def compare(
             on_step=on_step,
         )
     give_out(study, output=output, depth=run_depth, as_json=as_json)
+
+
+def _whole_field(split: Split, bundles: Path, seed: int, device: str) -> list[Path]:
+    from training.jobs.field import whole_field  # noqa: PLC0415 - heavy
+    from training.loop import Run, choose_device  # noqa: PLC0415 - heavy
+
+    chosen = choose_device(device)
+
+    def run(ranker: str) -> Run:
+        folder = default_run_dir(ranker, split, seed)
+        return Run(seed=seed, device=chosen, folder=folder, checkpoint_every=10, progress=True)
+
+    return whole_field(split, bundles=bundles, run=run, announce=lambda line: typer.echo(line, err=True))

@@ -172,6 +172,12 @@ def load_split(flags: DataFlags) -> Split:
     )
 
 
+def default_run_dir(ranker: str, split: Split, seed: int) -> Path:
+    """Where a training keeps its checkpoints and curves unless it is told otherwise."""
+    plain = "".join(character if character.isalnum() or character in "-_." else "-" for character in split.dataset)
+    return Path("runs") / f"{ranker}-{plain}-{split.name}-{seed}"
+
+
 @contextmanager
 def needs_training_extra() -> Iterator[None]:
     """Say which extra to install where a library of training is missing.

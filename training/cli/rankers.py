@@ -19,7 +19,13 @@ def rankers(
 
     if name is None:
         table = [
-            {"name": spec.name, "paper": spec.paper, "queries": list(spec.queries), "needs": spec.needs}
+            {
+                "name": spec.name,
+                "paper": spec.paper,
+                "queries": list(spec.queries),
+                "needs": spec.needs,
+                "figures": spec.figures,
+            }
             for spec in RANKERS.values()
         ]
         if as_json:
@@ -29,6 +35,8 @@ def rankers(
             typer.echo(
                 f"{row['name']:<14} {row['paper']}\n{'':<14} learns from {row['needs']}; answers {', '.join(row['queries'])}"
             )
+            if row["figures"]:
+                typer.echo(f"{'':<14} {row['figures']}")
         typer.echo("\nirgan rankers NAME shows the settings of one.")
         return
     with needs_training_extra():

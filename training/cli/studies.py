@@ -78,6 +78,20 @@ def load_judged(paths: Sequence[Path], flags: RecordedDataFlags) -> tuple[dict[s
     return bundles, split
 
 
+def load_whole(flags: RecordedDataFlags) -> Split:
+    """The data that were asked for by name, cut as they usually are where nothing else is said.
+
+    Raises:
+        DataError, ConfigError: the data cannot be used, or not be cut so.
+    """
+    from app.bundle import SplitInfo  # noqa: PLC0415 - heavy
+    from training.data import default_split  # noqa: PLC0415 - heavy
+
+    assert flags.data is not None
+    dataset = load_data(flags.data, flags)
+    return _cut(dataset, SplitInfo(name=default_split(dataset)), flags)
+
+
 def _load(recorded: str, flags: RecordedDataFlags) -> Dataset:
     from training.data import SOURCES  # noqa: PLC0415 - heavy
 
@@ -160,10 +174,22 @@ def print_study(study: Study) -> None:
             )
             table.add_row(entrant.name, *cells)
         console.print(table)
+        _print_errors(study, protocol)
         for comparison in study.comparisons[protocol]:
             typer.echo(f"{protocol}: {comparison.sentence}")
         if study.comparisons[protocol]:
             typer.echo()
+
+
+def _print_errors(study: Study, protocol: Protocol) -> None:
+    """A line for each ranker that predicts ratings."""
+    for entrant in study.entrants:
+        overall = study.evaluations[protocol][entrant.name].overall
+        if "RMSE" in overall:
+            num_ratings = len(study.split.test)
+            typer.echo(
+                f"{entrant.name} predicts {num_ratings:,} test ratings with RMSE {overall['RMSE']:.4f}, MAE {overall['MAE']:.4f}"
+            )
 
 
 def write_study(study: Study, output: Path, depth: int | None) -> list[Path]:

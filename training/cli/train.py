@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.options import DataFlags, load_split, log_to_stderr, needs_training_extra, spread
+from training.cli.options import DataFlags, default_run_dir, load_split, log_to_stderr, needs_training_extra, spread
 
 if TYPE_CHECKING:
     from training.jobs import Outcome
 
 _RUN = "Run"
 _SHOWN = ("P@5", "P@10", "R@10", "nDCG@10", "AP", "RR", "coverage@10")
+_ERRORS = ("RMSE", "MAE")
+"""Of rankers that predict ratings."""
 
 
 @spread
@@ -59,7 +61,7 @@ def train(
         seed=seed,
         device=chosen,
         time_budget=time_budget,
-        folder=run_dir or Path("runs") / f"{ranker}-{_plain(split.dataset)}-{split.name}-{seed}",
+        folder=run_dir or default_run_dir(ranker, split, seed),
         checkpoint_every=checkpoint_every,
         resume=resume,
         progress=True,
@@ -72,20 +74,17 @@ def train(
         _print(outcome)
 
 
-def _plain(name: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
-
-
 def _print(outcome: Outcome) -> None:
     from rich.console import Console  # noqa: PLC0415 - heavy
     from rich.table import Table  # noqa: PLC0415 - heavy
 
     table = Table(title=f"{outcome.ranker}, seed {outcome.seed}, {outcome.seconds:.1f} s", title_justify="left")
     table.add_column("protocol")
-    for metric in _SHOWN:
+    shown = (*_SHOWN, *(error for error in _ERRORS if any(error in values for values in outcome.metrics.values())))
+    for metric in shown:
         table.add_column(metric, justify="right")
     for protocol, values in outcome.metrics.items():
-        table.add_row(protocol, *(f"{values[metric]:.4f}" if metric in values else "—" for metric in _SHOWN))
+        table.add_row(protocol, *(f"{values[metric]:.4f}" if metric in values else "—" for metric in shown))
     Console(file=sys.stdout).print(table)
     typer.echo(f"bundle: {outcome.bundle}")
     for variant, path in outcome.variants.items():

@@ -50,7 +50,7 @@ def _section(study: Study, protocol: Protocol) -> dict[str, Any]:
     """What the template needs of one protocol."""
     found, intervals = study.evaluations[protocol], study.intervals[protocol]
     metrics = list(next(iter(intervals.values())))
-    overall = list(next(iter(found.values())).overall)
+    overall = list(dict.fromkeys(metric for evaluation in found.values() for metric in evaluation.overall))
     means = {name: evaluation.means for name, evaluation in found.items()}
     best = {metric: max(own[metric] for own in means.values()) for metric in metrics}
     drawings = [

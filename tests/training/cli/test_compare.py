@@ -23,6 +23,8 @@ from training.data import FileOptions, Split, load_dataset, make_split
 from training.errors import ConfigError, DataError
 from training.evaluation import evaluate as measure
 from training.export import export_bundle
+from training.jobs import field
+from training.registry import RANKERS
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -250,3 +252,20 @@ def test_seeds_change_intervals_and_nothing_else(place: Path):
     assert first == again
     assert first["metrics"] == other["metrics"]
     assert not np.allclose(first["intervals"]["paper"]["AP"], other["intervals"]["paper"]["AP"], atol=1e-12)
+
+
+def test_all_rankers_are_compared_on_one_data_set(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained where they are missing, taken where they are there; all against EASE unless a baseline is named."""
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(field, "RANKERS", {name: RANKERS[name] for name in ("popularity", "item-knn", "ease")})
+    wanted = ("--all", "--data", "mine.csv", "--metric", "AP", "--protocol", "paper", "--bundles", "whole", "--json")
+    found = json.loads(run("compare", *wanted))
+    assert [row["name"] for row in found["rankers"]] == ["popularity", "item-knn", "ease"]
+    assert {row["against"] for row in found["comparisons"]} == {"ease"}
+    versions = sorted((place / "whole").glob("*/*"))
+    assert len(versions) == 3
+    again = json.loads(run("compare", *wanted, "--baseline", "popularity"))
+    assert {row["against"] for row in again["comparisons"]} == {"popularity"}
+    assert sorted((place / "whole").glob("*/*")) == versions
+    for wrong in (("--all",), ("--all", "whole/ease", "--data", "mine.csv")):
+        assert "give that with --data, and no bundles" in error(ConfigError, "compare", *wrong)

@@ -27,7 +27,10 @@ def test_every_ranker_is_listed_with_its_paper_and_what_it_answers() -> None:
     text, found = run(), json.loads(run("--json"))
     assert [row["name"] for row in found["rankers"]] == list(RANKERS)
     for row, spec in zip(found["rankers"], RANKERS.values(), strict=True):
-        assert row == {"name": spec.name, "paper": spec.paper, "queries": list(spec.queries), "needs": spec.needs}
+        wanted = {"name": spec.name, "paper": spec.paper, "queries": list(spec.queries), "needs": spec.needs}
+        assert row == wanted | {"figures": spec.figures}
+        assert spec.figures
+        assert spec.figures in text
         assert spec.name in text
         assert spec.paper in text
 
