@@ -43,19 +43,53 @@ class RankerSpec:
 RANKERS: dict[str, RankerSpec] = {
     spec.name: spec
     for spec in (
-        RankerSpec("popularity", "training.recipes.popularity", "—"),
-        RankerSpec("item-knn", "training.recipes.item_knn", "Sarwar et al. 2001, Item-based collaborative filtering"),
+        RankerSpec(
+            "popularity",
+            "training.recipes.popularity",
+            "—",
+            figures="MovieLens 100K (paper split): nDCG@10 .240, AP .152",
+        ),
+        RankerSpec(
+            "item-knn",
+            "training.recipes.item_knn",
+            "Sarwar et al. 2001, Item-based collaborative filtering",
+            figures="MovieLens 100K (paper split): nDCG@10 .387, AP .256",
+        ),
         RankerSpec(
             "puresvd",
             "training.recipes.puresvd",
             "Cremonesi, Koren, Turrin 2010, Performance of recommender algorithms on top-N",
+            figures="MovieLens 100K (paper split): nDCG@10 .411, AP .269",
         ),
-        RankerSpec("ease", "training.recipes.ease", "Steck 2019, Embarrassingly shallow autoencoders"),
-        RankerSpec("ials", "training.recipes.ials", "Hu, Koren, Volinsky 2008, Collaborative filtering for implicit feedback"),
-        RankerSpec("bpr", "training.recipes.bpr", "Rendle et al. 2009, Bayesian personalized ranking"),
-        RankerSpec("irgan", "training.recipes.irgan", "Wang et al. 2017, IRGAN"),
         RankerSpec(
-            "irgan-history", "training.recipes.irgan_history", "Wang et al. 2017, IRGAN; both players are history encoders"
+            "ease",
+            "training.recipes.ease",
+            "Steck 2019, Embarrassingly shallow autoencoders",
+            figures="MovieLens 100K (paper split): nDCG@10 .429, AP .284; with low ratings .480, .328",
+        ),
+        RankerSpec(
+            "ials",
+            "training.recipes.ials",
+            "Hu, Koren, Volinsky 2008, Collaborative filtering for implicit feedback",
+            figures="MovieLens 100K (paper split): nDCG@10 .418, AP .275",
+        ),
+        RankerSpec(
+            "bpr",
+            "training.recipes.bpr",
+            "Rendle et al. 2009, Bayesian personalized ranking",
+            figures="MovieLens 100K (paper split): nDCG@10 .395, AP .268",
+        ),
+        RankerSpec(
+            "irgan",
+            "training.recipes.irgan",
+            "Wang et al. 2017, IRGAN",
+            figures="MovieLens 100K (paper split): nDCG@10 .405, AP .274; published .372, .242",
+        ),
+        RankerSpec(
+            "irgan-history",
+            "training.recipes.irgan_history",
+            "Wang et al. 2017, IRGAN; both players are history encoders",
+            figures="MovieLens 100K (paper split): nDCG@10 .440, AP .297; with low ratings .494, .344",
         ),
     )
 }
