@@ -91,6 +91,18 @@ RANKERS: dict[str, RankerSpec] = {
             "Wang et al. 2017, IRGAN; both players are history encoders",
             figures="MovieLens 100K (paper split): nDCG@10 .440, AP .297; with low ratings .494, .344",
         ),
+        RankerSpec(
+            "vae",
+            "training.recipes.vae",
+            "Liang et al. 2018, Variational autoencoders for collaborative filtering",
+            figures="published, MovieLens 20M (new users): recall@20 .395, nDCG@100 .426",
+        ),
+        RankerSpec(
+            "rbm",
+            "training.recipes.rbm",
+            "Hinton 2002, Training products of experts by minimizing contrastive divergence",
+            figures="none published on these splits",
+        ),
     )
 }
 

@@ -67,6 +67,10 @@ CASES = {
         },
         resumable=True,
     ),
+    "vae": Case(
+        {"num_members": 2, "hidden_size": 32, "embedding_size": 16, "batch_size": 16, "num_epochs": 15}, resumable=True
+    ),
+    "rbm": Case({"hidden_size": 32, "batch_size": 16, "num_epochs": 30}, resumable=True),
 }
 
 EVERY_RANKER = pytest.mark.parametrize("name", RANKERS)
