@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import faiss
@@ -17,6 +18,7 @@ from app.bundle import (
     HistoryPolicy,
     IndexInfo,
     LinearEncoder,
+    OnnxRescorer,
     SplitInfo,
     VectorModel,
     Vocabulary,
@@ -94,3 +96,51 @@ def make_draft(*, num_items: int = 30, dim: int = 8, num_users: int = 5, seed: i
         index_info=IndexInfo(factory="Flat", recall_at_100=1.0, num_queries=num_users),
         bias_folded=True,
     )
+
+
+def make_rescorer(vectors_ID: np.ndarray, *, bend: float = 2.0) -> OnnxRescorer:
+    """Scores ⟨q, x⟩ + bend · sigmoid(⟨q, y⟩), y being x with its dimensions moved on, and ratings 1 + 4 sigmoid(score)."""
+    onnx = pytest.importorskip("onnx", reason="rescorers are made with the package onnx, which the extra train brings")
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - only here
+
+    constants = {
+        "vectors": vectors_ID.astype(np.float64),
+        "others": np.roll(vectors_ID, 1, axis=1).astype(np.float64),
+        "bend": np.float64(bend),
+        "four": np.float64(4.0),
+        "one": np.float64(1.0),
+    }
+    nodes = [
+        helper.make_node("Cast", ["queries"], ["exact"], to=TensorProto.DOUBLE),
+        helper.make_node("Gather", ["vectors", "items"], ["rows"], axis=0),
+        helper.make_node("Transpose", ["rows"], ["columns"], perm=[1, 0]),
+        helper.make_node("MatMul", ["exact", "columns"], ["products"]),
+        helper.make_node("Gather", ["others", "items"], ["other rows"], axis=0),
+        helper.make_node("Transpose", ["other rows"], ["other columns"], perm=[1, 0]),
+        helper.make_node("MatMul", ["exact", "other columns"], ["other products"]),
+        helper.make_node("Sigmoid", ["other products"], ["bent"]),
+        helper.make_node("Mul", ["bent", "bend"], ["bends"]),
+        helper.make_node("Add", ["products", "bends"], ["scores"]),
+        helper.make_node("Sigmoid", ["scores"], ["shares"]),
+        helper.make_node("Mul", ["shares", "four"], ["above"]),
+        helper.make_node("Add", ["above", "one"], ["ratings"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "rescorer",
+        [
+            helper.make_tensor_value_info("queries", TensorProto.FLOAT, ["B", vectors_ID.shape[1]]),
+            helper.make_tensor_value_info("items", TensorProto.INT64, ["C"]),
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["B", "C"]) for name in OnnxRescorer.OUTPUTS],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return OnnxRescorer(model.SerializeToString())
+
+
+def with_rescorer(draft: BundleDraft, *, candidates: int = 200, overlap: float = 1.0, bend: float = 2.0) -> BundleDraft:
+    """The draft with a second stage that orders otherwise than the inner product does."""
+    model = replace(draft.model, rescorer=make_rescorer(draft.model.item_vectors_ID, bend=bend), predicts_ratings=True)
+    return replace(draft, model=model, candidates=candidates, overlap_at_100=overlap)

@@ -12,6 +12,9 @@ class Graph:
 
     Args:
         source: a path, or the serialised graph.
+
+    Raises:
+        ValueError: it is no graph that ONNX Runtime can run.
     """
 
     def __init__(self, source: Path | bytes) -> None:
@@ -21,9 +24,11 @@ class Graph:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._source = source
-        self.session = ort.InferenceSession(
-            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
-        )
+        wanted = source if isinstance(source, bytes) else str(source)
+        try:
+            self.session = ort.InferenceSession(wanted, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no base of their own
+            raise ValueError(f"no ONNX graph that can be run: {error}") from error
 
     @property
     def signature(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

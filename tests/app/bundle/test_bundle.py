@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ from app.bundle import (
     write_file,
     writer,
 )
+from app.bundle.manifest import SchemaVersion
+from tests.conftest import make_rescorer, with_rescorer
 
-GOLDEN = Path(__file__).parent / "golden" / "schema-1"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
@@ -187,9 +190,66 @@ def test_pickled_arrays_are_never_loaded(folder):
         read_bundle(folder)
 
 
-def test_the_golden_bundle_of_schema_1_is_still_read():
-    """Written once by version 0.1 and kept: the five top rows of each known user must never change."""
-    bundle = read_bundle(GOLDEN)
-    expected = json.loads((GOLDEN.parent / "schema-1.expected.json").read_text())
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_golden_bundle_of_every_schema_is_still_read(version):
+    """Written once, with the first release that had the schema, and kept: the five top rows of each known user must never change."""
+    bundle = read_bundle(GOLDEN / f"schema-{version}")
+    expected = json.loads((GOLDEN / f"schema-{version}.expected.json").read_text())
+    assert bundle.manifest.schema_version == version
     top = np.argsort(-bundle.model.scores(bundle.seen), axis=1, kind="stable")[:, :5]
     assert top.tolist() == expected["top_rows"]
+    if "ratings" in expected:
+        np.testing.assert_allclose(bundle.model.ratings(bundle.seen)[:, :3], expected["ratings"], rtol=1e-6)
+
+
+def test_there_is_a_golden_bundle_of_every_schema():
+    assert sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) == [f"schema-{v}" for v in get_args(SchemaVersion)]
+
+
+def test_a_rescorer_is_written_and_read(bundle_draft, tmp_path):
+    """Scores and ratings are the rescorer's; the manifest says what the first stage hands on."""
+    draft = with_rescorer(bundle_draft, overlap=0.97)
+    bundle = read_bundle(write_bundle(draft, tmp_path))
+    scores_UI = bundle.model.scores(bundle.seen)
+    np.testing.assert_array_equal(scores_UI, draft.model.scores(draft.seen))
+    assert not np.array_equal(np.argsort(-scores_UI), np.argsort(-bundle_draft.model.scores(bundle_draft.seen)))
+    ratings_UI = bundle.model.ratings(bundle.seen)
+    np.testing.assert_allclose(ratings_UI, 1 + 4 / (1 + np.exp(-scores_UI)))
+    scoring, rescorer = bundle.manifest.scoring, bundle.manifest.rescorer
+    assert (scoring.fidelity, scoring.overlap_at_100) == ("approximate", 0.97)
+    assert (rescorer.candidates, rescorer.predicts_ratings) == (200, True)
+
+
+def test_an_items_score_does_not_depend_on_which_others_it_is_asked_with(bundle_draft):
+    """Nor on the other queries: what the service computes for a few candidates is what the evaluator computes for all."""
+    rescorer = make_rescorer(bundle_draft.model.item_vectors_ID)
+    queries_BD = np.random.default_rng(0).normal(size=(7, 8)).astype(np.float32)
+    all_BI = rescorer.scores(queries_BD, np.arange(30))
+    rows_C = np.array([28, 3, 3, 11])
+    np.testing.assert_allclose(rescorer.scores(queries_BD[2:3], rows_C)[0], all_BI[2, rows_C], rtol=1e-14)
+    assert rescorer.scores(queries_BD, np.zeros(0, dtype=np.int64)).shape == (7, 0)
+    assert rescorer.scores(queries_BD[:0], rows_C).shape == (0, 4)
+
+
+def test_a_rescorer_that_does_not_fit_is_refused(bundle_draft, tmp_path):
+    """Missing from the files, of other dimensions, or another graph altogether."""
+    folder = write_bundle(with_rescorer(bundle_draft), tmp_path)
+    whole = (folder / "manifest.json").read_text()
+    files = [entry for entry in json.loads(whole)["files"] if entry["path"] != "rescorer.onnx"]
+    _edit_manifest(folder, files=files)
+    with pytest.raises(ContentInvalid, match=r"lists no rescorer\.onnx"):
+        read_bundle(folder)
+    (folder / "manifest.json").write_text(whole)
+    (folder / "rescorer.onnx").write_bytes(make_rescorer(np.zeros((30, 5), dtype=np.float32)).graph.content())
+    _sign_again(folder, "rescorer.onnx")
+    with pytest.raises(ContentInvalid, match=r"dimensions of the rescorer is 5, expected 8"):
+        read_bundle(folder)
+    (folder / "rescorer.onnx").write_bytes(b"no graph")
+    _sign_again(folder, "rescorer.onnx")
+    with pytest.raises(ContentInvalid):
+        read_bundle(folder)
+
+
+def test_a_service_of_schema_1_would_not_misread_a_rescorer(bundle_draft, tmp_path):
+    """Its manifest says 2, which that service refuses."""
+    assert json.loads((write_bundle(bundle_draft, tmp_path) / "manifest.json").read_text())["schema_version"] == 2
