@@ -2,7 +2,7 @@
 
 p(v, h) = exp(−E(v, h)) / Z with E(v, h) = −hᵀWv − bᵀv − cᵀh.
 
-Shapes: B rows in the batch, D visible units, H hidden units.
+Shapes: B rows in the batch, N chains, D visible units, H hidden units.
 """
 
 from __future__ import annotations
@@ -63,6 +63,26 @@ class BernoulliRBM(nn.Module):
         """One step of block Gibbs sampling, v → h → v, which leaves p(v) as it is; [B, D], without a gradient."""
         with torch.no_grad():
             return self.sample_visible(self.sample_hidden(visible_BD, generator), generator)
+
+
+class PersistentChains(nn.Module):
+    """N Markov chains that go on from where they were before the last update of the model (Tieleman 2008); no parameters.
+
+    Args:
+        start_ND: where they begin.
+    """
+
+    state_ND: Tensor
+
+    def __init__(self, start_ND: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("state_ND", start_ND.detach().clone())
+
+    def advance(self, model: BernoulliRBM, num_steps: int, generator: torch.Generator) -> Tensor:
+        """Run all chains for some steps; where they are then, [N, D]."""
+        for _ in range(num_steps):
+            self.state_ND = model.gibbs_step(self.state_ND, generator)
+        return self.state_ND
 
 
 def bernoulli(probs: Tensor, generator: torch.Generator) -> Tensor:

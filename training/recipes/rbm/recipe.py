@@ -1,0 +1,160 @@
+"""An RBM over what people liked; an item's score is the logit of its unit, given what the history makes of the hidden units.
+
+Shapes: B users in the batch, I items, H hidden units, D = H + 1 dimensions of the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from app.bundle import Histories, HistoryPolicy, VectorModel
+from training.data import Interactions
+from training.data.batches import multi_hot, shuffled
+from training.errors import DataError
+from training.evaluation.selection import EarlyStopping, HeldOut
+from training.export.history import history_encoder
+from training.loop import Best, Phase, Run
+from training.models.rbm import BernoulliRBM, PersistentChains, bernoulli
+from training.ranker import TrainedRanker
+from training.recipes.rbm.config import Config
+from training.recipes.rbm.steps import losses, mean_field, observe
+
+Watch = Callable[[Phase, int, BernoulliRBM], None]
+"""Told of every epoch's end."""
+
+
+def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
+    """Choose the epoch on a part of the training data, then learn from all of it.
+
+    Raises:
+        DataError: no user has two liked events.
+    """
+    summary: dict[str, Any] = {}
+    model: BernoulliRBM | None = None
+    num_epochs = config.num_epochs
+    if config.validation_fraction:
+        model, stopping = choose(data, config, run)
+        num_epochs = stopping.best.epoch + 1
+        summary["validation"] = stopping.summary(run.curves["choose/nDCG@10"])
+    # A refit that would be cut short is worth less than the model that chose.
+    summary |= {"num_epochs": num_epochs, "refit": model is None or not run.out_of_time}
+    if model is None or summary["refit"]:
+        model = learn(data, config, run, name="fit", num_epochs=num_epochs)
+    model = model.cpu()
+    with torch.no_grad():
+        vectors_ID = torch.cat([model.weights_HD.T, model.visible_bias_D[:, None]], dim=1).numpy()
+        encoder = history_encoder(model.weights_HD.T[None], _Head(model, *_scaling(config)))
+    policy = HistoryPolicy(data.positive_threshold)
+    return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
+
+
+def choose(data: Interactions, config: Config, run: Run) -> tuple[BernoulliRBM, EarlyStopping]:
+    """The best epoch on held-out events, and the model as it was at the end."""
+    held = HeldOut(data, fraction=config.validation_fraction, rng=run.numpy_rng(1))
+    stopping = EarlyStopping("nDCG@10", every=config.validate_every, patience=config.patience)
+
+    def watch(phase: Phase, epoch: int, model: BernoulliRBM) -> None:
+        def scores(histories: Histories) -> np.ndarray:
+            scale, exponent = _scaling(config)
+            with torch.no_grad():
+                liked_BI = multi_hot(histories.positives(data.positive_threshold), data.num_items, run.device)
+                logits_BI = model.visible_logits(mean_field(model, liked_BI, scale=scale, exponent=exponent))
+            array: np.ndarray = logits_BI.cpu().numpy()
+            return array
+
+        stopping.look(phase, epoch, lambda: held.ndcg(scores))
+
+    model = learn(held.fit, config, run, name="choose", num_epochs=config.num_epochs, watch=watch, best=stopping.best)
+    return model, stopping
+
+
+def learn(
+    data: Interactions,
+    config: Config,
+    run: Run,
+    *,
+    name: str,
+    num_epochs: int,
+    watch: Watch | None = None,
+    **stateful: Best,
+) -> BernoulliRBM:
+    """Batch after batch of users."""
+    random = run.generator()
+    liked = data.positives().histories()
+    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
+    if not len(users):
+        raise DataError(
+            f"rbm learns what is liked together, and none of {data.num_users} users has two liked events; "
+            "use another ranker, or more events a user"
+        )
+    means_I = (torch.from_numpy(data.popularity()) + 0.5) / (float(np.count_nonzero(liked.lengths)) + 1.0)
+    model = BernoulliRBM(
+        num_visible=data.num_items,
+        num_hidden=config.hidden_size,
+        init_std=config.init_std,
+        visible_bias_D=torch.logit(means_I),
+        generator=random,
+    ).to(run.device)
+    chains = PersistentChains(bernoulli(means_I.expand(config.num_chains, -1), random)).to(run.device)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [model.weights_HD], "weight_decay": config.weight_decay},
+            {"params": [model.visible_bias_D, model.hidden_bias_H], "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
+    num_updates = config.num_epochs * -(-len(users) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_updates)
+    with run.phase(
+        name,
+        num_epochs,
+        model=model,
+        chains=chains,
+        optimizer=optimizer,
+        schedule=schedule,
+        random=random,
+        **stateful,
+    ) as phase:
+        for epoch in phase:
+            figures: list[dict[str, float]] = []
+            for users_B in shuffled(users, config.batch_size, random):
+                liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
+                told = losses(model, chains, liked_BI, config, random)
+                loss = sum(told.values(), torch.zeros((), device=run.device))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                figures.append({key: value.item() for key, value in told.items()})
+            means = {key: float(np.mean([told[key] for told in figures])) for key in figures[0]}
+            phase.log(**means, **observe(model, liked_BI, random))
+            if watch is not None:
+                watch(phase, epoch, model)
+    return model
+
+
+def _scaling(config: Config) -> tuple[float, float]:
+    """How a history goes in: as it is trained to, or, where nothing was trained, as it is."""
+    return (config.history_scale, config.history_exponent) if config.objective == "hybrid" else (1.0, 0.0)
+
+
+class _Head(nn.Module):
+    """Σ_h W_h and n to the query [σ(c + g Σ_h W_h / n^p); 1]."""
+
+    bias_H: Tensor
+
+    def __init__(self, model: BernoulliRBM, scale: float, exponent: float) -> None:
+        super().__init__()
+        self.register_buffer("bias_H", model.hidden_bias_H.detach())
+        self.scale = scale
+        self.exponent = exponent
+
+    def forward(self, sums_BH: Tensor, lengths_B1: Tensor) -> Tensor:
+        hidden_BH = torch.sigmoid(self.bias_H + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BH)
+        return torch.cat([hidden_BH, torch.ones_like(lengths_B1)], dim=1)
