@@ -7,31 +7,23 @@ most. Data come from `$IRGAN_DATA_DIR` or are fetched.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from tests.bench import service
-from training.config import parse_config
-from training.data import Split, load_dataset, make_split
-from training.evaluation import PROTOCOLS, Evaluation, Protocol, compare_rankers, evaluate
+from tests.bench import literature, service
+from tests.bench.trained import FEW_METRICS, METRICS, SEEDS, Trained, say, table, train
+from training.data import load_dataset, make_split
+from training.evaluation import compare_rankers
 from training.jobs.pages import replace_part
-from training.loop import Run
-from training.registry import ranker as registered
 
 PAGE = Path("docs/results.md")
-SEEDS = range(5)
-METRICS = ("P@3", "P@5", "P@10", "nDCG@3", "nDCG@5", "nDCG@10", "AP", "RR")
-FEW_METRICS = ("P@5", "R@20", "nDCG@10", "AP", "RR", "coverage@10")
 
 CONTENDERS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("popularity", "popularity", (), False),
@@ -47,9 +39,6 @@ CONTENDERS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
 )
 """Shown as, ranker, settings, whether anything in it is random."""
 
-_VARIANTS = {"committee": "committee alone", "pretrained": "pre-training alone", "discriminator": "its discriminator"}
-"""Other models of a training that get a row."""
-
 _REFERENCE = {
     "EASE, λ 400": (0.4598, 0.4180, 0.3572, 0.4858, 0.4575, 0.4292, 0.2842, 0.6821),
     "iALS, 16 factors (`implicit`)": (0.4576, 0.4171, 0.3513, 0.4795, 0.4520, 0.4198, 0.2747, 0.6745),
@@ -62,47 +51,6 @@ _PAIRS = (
     ("`irgan-history`, all ratings", "EASE, all ratings"),
     ("`irgan-history`, committee alone", "EASE, λ 400"),
 )
-
-
-class Trained:
-    """A ranker's evaluations over seeds, protocol by protocol, and the seconds of each training."""
-
-    def __init__(self) -> None:
-        self.evaluations: dict[Protocol, list[Evaluation]] = {protocol: [] for protocol in PROTOCOLS}
-        self.seconds: list[float] = []
-
-    def row(self, protocol: Protocol, metrics: Sequence[str]) -> list[str]:
-        """Mean ± sd over seeds of each metric, and the seconds."""
-        cells = []
-        for metric in metrics:
-            values = np.array([evaluation.means[metric] for evaluation in self.evaluations[protocol]])
-            cells.append(f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else ""))
-        return [*cells, f"{np.mean(self.seconds):.1f}"]
-
-    def per_user(self, protocol: Protocol, metric: str) -> np.ndarray:
-        """Each user's mean over seeds."""
-        means: np.ndarray = np.mean([e.per_user[metric] for e in self.evaluations[protocol]], axis=0)
-        return means
-
-
-def train(shown: str, ranker: str, split: Split, settings: Sequence[str], seeds: Sequence[int]) -> dict[str, Trained]:
-    """Train and evaluate, seed after seed: the ranker, and the other models of the same trainings that are worth a row."""
-    spec = registered(ranker)
-    config = parse_config(spec.config(), assignments=list(settings))
-    found = {shown: Trained()}
-    for seed in seeds:
-        started = time.perf_counter()
-        trained = spec.recipe()(split.train, config, Run(seed=seed, progress=True))
-        seconds = time.perf_counter() - started
-        others = {f"{shown}, {_VARIANTS[name]}": model for name, model in trained.variants.items() if name in _VARIANTS}
-        for name, model in {shown: trained.model, **others}.items():
-            row = found.setdefault(name, Trained())
-            row.seconds.append(seconds)
-            for protocol in PROTOCOLS:
-                row.evaluations[protocol].append(evaluate(model, split, protocol))
-            _say(f"{name}, seed {seed}: {seconds:.1f} s, {_short(row.evaluations['paper'][-1])}")
-        gc.collect()
-    return found
 
 
 def movielens_100k() -> str:
@@ -234,14 +182,12 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "movielens-100k": ("MovieLens 100K, the paper's split", movielens_100k),
     "movielens-1m": ("MovieLens 1M, ratings of 4 and 5", movielens_1m),
     "douban": ("Douban 3000 × 3000, untuned", douban),
+    "literature": ("MovieLens 100K, the other systems of the literature", literature.movielens_100k),
+    "douban-ratings": ("Douban 3000 × 3000, expected ratings", literature.douban_ratings),
+    "densities": ("Densities of binary vectors", literature.densities),
     "serving": ("Serving", serving),
     "index": ("Index", index),
 }
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def machine() -> str:
@@ -251,15 +197,6 @@ def machine() -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU in use, Python {platform.python_version()}, "
         f"torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
-
-
-def _short(evaluation: Evaluation) -> str:
-    means: dict[str, Any] = evaluation.means
-    return f"nDCG@10 {means['nDCG@10']:.4f}, AP {means['AP']:.4f}"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -272,7 +209,7 @@ def main() -> None:
         text = measure()
         minutes = (time.perf_counter() - started) / 60
         replace_part(PAGE, part, f"## {title}\n\n{machine()}; measured in {minutes:.0f} min.\n\n{text}")
-        _say(f"{part}: written into {PAGE}")
+        say(f"{part}: written into {PAGE}")
 
 
 if __name__ == "__main__":
