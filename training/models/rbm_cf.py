@@ -1,0 +1,96 @@
+"""The RBM for ratings: one softmax unit a rated item, none for the others (Salakhutdinov, Mnih, Hinton 2007).
+
+Shapes: B users in the batch, K rating levels, I items, H hidden units.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SoftmaxRBM(nn.Module):
+    """An energy over the ratings that a user gave, E(v, h) = −Σ_i Σ_k v_ik (b_ik + W_kiᵀh) − (c + Σ_i r_i D_i)ᵀh.
+
+    v_ik is 1 where the user gave item i the rating k; an item without a rating has no unit and takes no part. r_i is 1 where the user is
+    known to have rated item i. With r given this is an RBM; D is the conditional variant's (section 4 of the paper).
+
+    Differs from the paper: Eq. (6) there has a further term Σ_i log Z_i(h), with which p(h_j | v) would not be the sigmoid of Eq. (2).
+
+    Args:
+        num_levels: K.
+        num_hidden: H.
+        conditional: whether there is D.
+        share_levels: W_k is the sum of what the levels up to k add, so that levels close to each other have weights close to each other.
+        init_std: standard deviation of the first weights; D starts at zero.
+        visible_bias_IK: where b starts; log frequencies of each item's levels make an RBM without weights fit them.
+        generator: of the first weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_levels: int,
+        num_hidden: int,
+        conditional: bool,
+        share_levels: bool,
+        init_std: float,
+        visible_bias_IK: Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        num_items = len(visible_bias_IK)
+        self.share_levels = share_levels
+        self.steps_KIH = nn.Parameter(init_std * torch.randn(num_levels, num_items, num_hidden, generator=generator))
+        self.rated_IH = nn.Parameter(torch.zeros(num_items, num_hidden)) if conditional else None
+        self.visible_bias_IK = nn.Parameter(visible_bias_IK.detach().clone())
+        self.hidden_bias_H = nn.Parameter(torch.zeros(num_hidden))
+
+    def weights(self) -> Tensor:
+        """W [K, I, H]."""
+        return self.steps_KIH.cumsum(0) if self.share_levels else self.steps_KIH
+
+    def table(self) -> Tensor:
+        """What an item rated k adds to the logits of the hidden units, W_ki + D_i, [K, I, H]."""
+        return self.weights() if self.rated_IH is None else self.weights() + self.rated_IH
+
+    def hidden_sums(self, visible_BKI: Tensor, also_rated_BI: Tensor | None = None) -> Tensor:
+        """Σ_i (Σ_k v_ik W_ki + r_i D_i), [B, H].
+
+        Args:
+            visible_BKI: v.
+            also_rated_BI: 1 where r is and v is not: known to be rated, the rating unknown.
+        """
+        sums_BH = visible_BKI.flatten(1) @ self.table().flatten(0, 1)
+        if also_rated_BI is None or self.rated_IH is None:
+            return sums_BH
+        return sums_BH + also_rated_BI @ self.rated_IH
+
+    def hidden_logits(self, visible_BKI: Tensor, also_rated_BI: Tensor | None = None) -> Tensor:
+        """The logits of p(h_j = 1 | v, r), [B, H]."""
+        return self.hidden_bias_H + self.hidden_sums(visible_BKI, also_rated_BI)
+
+    def visible_logits(self, hidden_BH: Tensor) -> Tensor:
+        """Those of p(v_ik = 1 | h), a softmax over the levels, [B, K, I]."""
+        weights_KIH = self.weights()
+        logits_BX = hidden_BH @ weights_KIH.flatten(0, 1).T
+        return logits_BX.view(len(hidden_BH), *weights_KIH.shape[:2]) + self.visible_bias_IK.T
+
+    def free_energy(self, visible_BKI: Tensor, also_rated_BI: Tensor | None = None) -> Tensor:
+        """−log Σ_h exp(−E(v, h)) for the given r, [B]."""
+        biases_B = (visible_BKI * self.visible_bias_IK.T).sum((1, 2))
+        return -biases_B - functional.softplus(self.hidden_logits(visible_BKI, also_rated_BI)).sum(1)
+
+    def gibbs_step(self, visible_BKI: Tensor, generator: torch.Generator) -> Tensor:
+        """One step v → h → v over the items that have a rating, [B, K, I]; without a gradient."""
+        with torch.no_grad():
+            probs_BH = torch.sigmoid(self.hidden_logits(visible_BKI))
+            hidden_BH = (torch.rand(probs_BH.shape, generator=generator).to(probs_BH.device) < probs_BH).to(probs_BH.dtype)
+            cumulative_BKI = torch.softmax(self.visible_logits(hidden_BH), 1).cumsum(1)
+            num_users, _, num_items = visible_BKI.shape
+            uniform_B1I = torch.rand(num_users, 1, num_items, generator=generator).to(visible_BKI.device)
+            # The last boundary is 1 up to rounding, so it is left out: every draw is below it.
+            levels_B1I = (uniform_B1I >= cumulative_BKI[:, :-1]).sum(1, keepdim=True)
+            drawn_BKI = torch.zeros_like(visible_BKI).scatter_(1, levels_B1I, 1.0)
+            return drawn_BKI * visible_BKI.sum(1, keepdim=True)
