@@ -116,7 +116,7 @@ def fit(data: BinaryData, config: Config, run: Run) -> RBMDensity:
     optimizer = torch.optim.SGD(
         [
             {"params": [model.weights_HD], "weight_decay": config.weight_decay},
-            {"params": [model.visible_bias_D, model.hidden_bias_H]},
+            {"params": [model.visible_bias_D, model.hidden_bias_H], "weight_decay": 0.0},
         ],
         lr=config.learning_rate,
     )
