@@ -98,6 +98,18 @@ RANKERS: dict[str, RankerSpec] = {
             figures="published, MovieLens 20M (new users): recall@20 .395, nDCG@100 .426",
         ),
         RankerSpec(
+            "vae-gan",
+            "training.recipes.vae_gan",
+            "Larsen et al. 2016, Autoencoding beyond pixels using a learned similarity metric",
+            figures="none published on these splits",
+        ),
+        RankerSpec(
+            "avb",
+            "training.recipes.avb",
+            "Mescheder et al. 2017, Adversarial variational Bayes",
+            figures="none published on these splits",
+        ),
+        RankerSpec(
             "rbm",
             "training.recipes.rbm",
             "Hinton 2002, Training products of experts by minimizing contrastive divergence",

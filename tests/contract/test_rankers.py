@@ -53,6 +53,9 @@ CASES = {
     "puresvd": Case({"embedding_size": 4}),
     "ease": Case({"l2": 20.0}),
     "ials": Case({"embedding_size": 4, "l2": 1.0, "num_epochs": 5}),
+    "avb": Case(
+        {"latent_size": 16, "hidden_size": 32, "adversary_hidden_size": 16, "batch_size": 16, "num_epochs": 15}, resumable=True
+    ),
     "bpr": Case({"embedding_size": 4, "num_epochs": 15, "learning_rate": 0.05}, resumable=True),
     "irgan": Case({"num_pretraining_epochs": 15, "num_rounds": 5}, resumable=True),
     "irgan-history": Case(
@@ -69,6 +72,17 @@ CASES = {
     ),
     "vae": Case(
         {"num_members": 2, "hidden_size": 32, "embedding_size": 16, "batch_size": 16, "num_epochs": 15}, resumable=True
+    ),
+    "vae-gan": Case(
+        {
+            "num_members": 2,
+            "hidden_size": 32,
+            "embedding_size": 16,
+            "discriminator_hidden_sizes": (16, 8),
+            "batch_size": 16,
+            "num_epochs": 15,
+        },
+        resumable=True,
     ),
     "rbm": Case({"hidden_size": 32, "batch_size": 16, "num_epochs": 30}, resumable=True),
 }
