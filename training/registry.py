@@ -115,6 +115,19 @@ RANKERS: dict[str, RankerSpec] = {
             "Hinton 2002, Training products of experts by minimizing contrastive divergence",
             figures="none published on these splits",
         ),
+        RankerSpec(
+            "nade",
+            "training.recipes.nade",
+            "Uria et al. 2016, Neural autoregressive distribution estimation",
+            figures="none published on these splits",
+        ),
+        RankerSpec(
+            "rbm-cf",
+            "training.recipes.rbm_cf",
+            "Salakhutdinov, Mnih, Hinton 2007, Restricted Boltzmann machines for collaborative filtering",
+            needs="ratings",
+            figures="Netflix: RMSE .91 published; none published on these splits",
+        ),
     )
 }
 

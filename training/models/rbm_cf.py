@@ -11,12 +11,15 @@ from torch.nn import functional
 
 
 class SoftmaxRBM(nn.Module):
-    """An energy over the ratings that a user gave, E(v, h) = −Σ_i Σ_k v_ik (b_ik + W_kiᵀh) − (c + Σ_i r_i D_i)ᵀh.
+    """An energy over the ratings that a user gave, E(v, h) = −Σ_i Σ_k v_ik (b_ik + W_kiᵀh) − Σ_i r_i (a_i + D_iᵀh) − cᵀh.
 
-    v_ik is 1 where the user gave item i the rating k; an item without a rating has no unit and takes no part. r_i is 1 where the user is
-    known to have rated item i. With r given this is an RBM; D is the conditional variant's (section 4 of the paper).
+    v_ik is 1 where the user gave item i the rating k, and r_i is 1 where the user rated it at all; an item without a rating has no
+    softmax unit and takes no part. Given r, which is the conditional variant of section 4, this is an RBM over the ratings. With r as
+    binary units that are drawn too, it is one over which items are rated and how: p(r_i = 1 | h) has the logit
+    a_i + D_iᵀh + log Σ_k exp(b_ik + W_kiᵀh).
 
-    Differs from the paper: Eq. (6) there has a further term Σ_i log Z_i(h), with which p(h_j | v) would not be the sigmoid of Eq. (2).
+    Differs from the paper: Eq. (6) there has a further term Σ_i log Z_i(h), with which p(h_j | v) would not be the sigmoid of Eq. (2);
+    and r is given there, so there is no a.
 
     Args:
         num_levels: K.
@@ -24,7 +27,10 @@ class SoftmaxRBM(nn.Module):
         conditional: whether there is D.
         share_levels: W_k is the sum of what the levels up to k add, so that levels close to each other have weights close to each other.
         init_std: standard deviation of the first weights; D starts at zero.
-        visible_bias_IK: where b starts; log frequencies of each item's levels make an RBM without weights fit them.
+        init_slope: standard deviation over the hidden units of a part of the first weights that is the same for all items and rises with
+            the level, so that from the start the hidden units know how high a history's ratings lie above those of its items.
+        level_probs_IK: how often each level of an item is given; where b starts.
+        rated_counts_I: how often an item is rated; a starts at its logarithm.
         generator: of the first weights.
     """
 
@@ -36,15 +42,26 @@ class SoftmaxRBM(nn.Module):
         conditional: bool,
         share_levels: bool,
         init_std: float,
-        visible_bias_IK: Tensor,
+        init_slope: float,
+        level_probs_IK: Tensor,
+        rated_counts_I: Tensor,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        num_items = len(visible_bias_IK)
+        num_items = len(level_probs_IK)
         self.share_levels = share_levels
-        self.steps_KIH = nn.Parameter(init_std * torch.randn(num_levels, num_items, num_hidden, generator=generator))
+        steps_KIH = init_std * torch.randn(num_levels, num_items, num_hidden, generator=generator)
+        # Levels as equal steps, those of an item measured from its own mean.
+        places_K = torch.arange(num_levels, dtype=level_probs_IK.dtype)
+        slopes_KI = places_K[:, None] - level_probs_IK @ places_K
+        sloped_KIH = slopes_KI[..., None] * (init_slope * torch.randn(num_hidden, generator=generator))
+        steps_KIH = steps_KIH + (torch.cat([sloped_KIH[:1], sloped_KIH.diff(dim=0)]) if share_levels else sloped_KIH)
+        self.steps_KIH = nn.Parameter(steps_KIH)
         self.rated_IH = nn.Parameter(torch.zeros(num_items, num_hidden)) if conditional else None
-        self.visible_bias_IK = nn.Parameter(visible_bias_IK.detach().clone())
+        log_probs_IK = torch.log(level_probs_IK)
+        # With every hidden unit undecided the levels have their frequencies.
+        self.visible_bias_IK = nn.Parameter(log_probs_IK - 0.5 * self.weights().detach().sum(-1).T)
+        self.rated_bias_I = nn.Parameter(torch.log(rated_counts_I + 0.5) - torch.logsumexp(log_probs_IK, 1))
         self.hidden_bias_H = nn.Parameter(torch.zeros(num_hidden))
 
     def weights(self) -> Tensor:
@@ -77,13 +94,24 @@ class SoftmaxRBM(nn.Module):
         logits_BX = hidden_BH @ weights_KIH.flatten(0, 1).T
         return logits_BX.view(len(hidden_BH), *weights_KIH.shape[:2]) + self.visible_bias_IK.T
 
+    def rated_logits(self, hidden_BH: Tensor, visible_logits_BKI: Tensor) -> Tensor:
+        """Those of p(r_i = 1 | h), whichever level, [B, I].
+
+        Args:
+            hidden_BH: h.
+            visible_logits_BKI: what `visible_logits` says of it.
+        """
+        logits_BI = self.rated_bias_I + torch.logsumexp(visible_logits_BKI, 1)
+        return logits_BI if self.rated_IH is None else logits_BI + hidden_BH @ self.rated_IH.T
+
     def free_energy(self, visible_BKI: Tensor, also_rated_BI: Tensor | None = None) -> Tensor:
-        """−log Σ_h exp(−E(v, h)) for the given r, [B]."""
-        biases_B = (visible_BKI * self.visible_bias_IK.T).sum((1, 2))
+        """−log Σ_h exp(−E(v, h)), [B], with the given r."""
+        rated_BI = visible_BKI.sum(1) if also_rated_BI is None else visible_BKI.sum(1) + also_rated_BI
+        biases_B = (visible_BKI * self.visible_bias_IK.T).sum((1, 2)) + rated_BI @ self.rated_bias_I
         return -biases_B - functional.softplus(self.hidden_logits(visible_BKI, also_rated_BI)).sum(1)
 
     def gibbs_step(self, visible_BKI: Tensor, generator: torch.Generator) -> Tensor:
-        """One step v → h → v over the items that have a rating, [B, K, I]; without a gradient."""
+        """One step v → h → v over the items that have a rating, r as it is, [B, K, I]; without a gradient."""
         with torch.no_grad():
             probs_BH = torch.sigmoid(self.hidden_logits(visible_BKI))
             hidden_BH = (torch.rand(probs_BH.shape, generator=generator).to(probs_BH.device) < probs_BH).to(probs_BH.dtype)

@@ -25,7 +25,9 @@ def rbm(conditional: bool, share_levels: bool) -> SoftmaxRBM:
         conditional=conditional,
         share_levels=share_levels,
         init_std=1.0,
-        visible_bias_IK=torch.randn(I, K, generator=generator),
+        init_slope=0.5,
+        level_probs_IK=torch.softmax(torch.randn(I, K, generator=generator), 1),
+        rated_counts_I=torch.arange(I).float(),
         generator=generator,
     ).double()
     with torch.no_grad():
@@ -49,7 +51,7 @@ def hidden_states() -> Tensor:
 
 
 def energies(model: SoftmaxRBM, visible_KI: Tensor, also_rated: tuple[int, ...] = ()) -> Tensor:
-    """−Σ_i Σ_k v_ik (b_ik + W_kiᵀh) − (c + Σ_i r_i D_i)ᵀh for all h [S], item by item."""
+    """−Σ_i Σ_k v_ik (b_ik + W_kiᵀh) − Σ_i r_i (a_i + D_iᵀh) − cᵀh for all h [S], item by item."""
     energies_S = torch.zeros(2**H, dtype=torch.float64)
     for place, h in enumerate(hidden_states()):
         total = float(model.hidden_bias_H @ h)
@@ -59,8 +61,10 @@ def energies(model: SoftmaxRBM, visible_KI: Tensor, also_rated: tuple[int, ...] 
                     used = range(level + 1) if model.share_levels else [level]
                     weights_H = sum(model.steps_KIH[step, item] for step in used)
                     total += float(model.visible_bias_IK[item, level] + weights_H @ h)
-            if model.rated_IH is not None and (visible_KI[:, item].any() or item in also_rated):
-                total += float(model.rated_IH[item] @ h)
+            if visible_KI[:, item].any() or item in also_rated:
+                total += float(model.rated_bias_I[item])
+                if model.rated_IH is not None:
+                    total += float(model.rated_IH[item] @ h)
         energies_S[place] = -total
     return energies_S
 
@@ -104,6 +108,7 @@ def test_missing_ratings_change_nothing(conditional: bool, share_levels: bool) -
         for item in (1, 3):
             model.steps_KIH[:, item] += 5.0
             model.visible_bias_IK[item] -= torch.arange(K) * 3.0
+            model.rated_bias_I[item] += 1.0
             if model.rated_IH is not None:
                 model.rated_IH[item] += 2.0
         after = (
@@ -155,3 +160,42 @@ def test_the_gradient_of_every_parameter_is_there() -> None:
     for name, weights in model.named_parameters():
         assert weights.grad is not None, name
         assert weights.grad.abs().sum() > 0, name
+
+
+@FORMS
+def test_whether_an_item_is_rated_follows_from_the_energy_too(conditional: bool, share_levels: bool) -> None:
+    """p(r_3 = 1 | h) from the energies without a rating of item 3 and with each of the three."""
+    model = rbm(conditional, share_levels)
+    with torch.no_grad():
+        weights_SX = torch.stack(
+            [torch.exp(-energies(model, ratings(0, None, None, level)[0])) for level in (None, *range(K))], dim=1
+        )
+        expected_S = weights_SX[:, 1:].sum(1) / weights_SX.sum(1)
+        found_SI = torch.sigmoid(model.rated_logits(hidden_states(), model.visible_logits(hidden_states())))
+        torch.testing.assert_close(found_SI[:, 3], expected_S)
+
+
+@pytest.mark.parametrize("share_levels", [False, True])
+def test_first_weights_rise_with_the_level_and_leave_the_frequencies_as_they_are(share_levels: bool) -> None:
+    """With undecided hidden units the levels have the given probabilities; W_k − W_k−1 is the slope of its hidden unit."""
+    probs_IK = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+    model = SoftmaxRBM(
+        num_levels=K,
+        num_hidden=H,
+        conditional=True,
+        share_levels=share_levels,
+        init_std=0.0,
+        init_slope=1.0,
+        level_probs_IK=probs_IK,
+        rated_counts_I=torch.tensor([3.0, 8.0]),
+        generator=torch.Generator().manual_seed(0),
+    )
+    with torch.no_grad():
+        half_1H = torch.full((1, H), 0.5)
+        logits_1KI = model.visible_logits(half_1H)
+        torch.testing.assert_close(torch.softmax(logits_1KI, 1)[0].T, probs_IK)
+        torch.testing.assert_close(model.rated_logits(half_1H, logits_1KI)[0].exp(), torch.tensor([3.5, 8.5]))
+        slopes_KIH = model.weights().diff(dim=0)
+        torch.testing.assert_close(slopes_KIH, slopes_KIH[:1, :1].expand_as(slopes_KIH))
+        means_I = (probs_IK * torch.arange(3.0)).sum(1)
+        torch.testing.assert_close(model.weights()[0], -means_I[:, None] * slopes_KIH[0, 0])
