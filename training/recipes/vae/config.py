@@ -20,7 +20,7 @@ class Config(RankerConfig):
     """Dimensions of the code z; the paper has 200."""
     decoder_hidden_size: int = Field(default=0, ge=0)
     """Tanh units of each decoder; 0 makes the logits linear in the code. The paper has 600."""
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of hidden units switched off in training; the paper has none there."""
     hidden_fraction: float = Field(default=0.5, gt=0, lt=1)
     """Chance of each event to be hidden from the encoder; the paper's input dropout is 0.5."""
@@ -36,7 +36,7 @@ class Config(RankerConfig):
     """A user's bound is divided by the number of targets to this power: 0 counts items alike, as the paper does, 1 users alike."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, on a cosine to zero over `num_epochs`."""
-    weight_decay: float = Field(default=0.3, ge=0)
+    weight_decay: float = Field(default=0.45, ge=0)
     """Of AdamW."""
     batch_size: int = Field(default=128, ge=1)
     """Users."""

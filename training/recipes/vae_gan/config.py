@@ -21,7 +21,7 @@ class Config(RankerConfig):
     """Dimensions of the code z."""
     decoder_hidden_size: int = Field(default=0, ge=0)
     """Tanh units of each decoder; 0 makes the logits linear in the code."""
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of the encoder's and the decoder's hidden units switched off in training."""
     hidden_fraction: float = Field(default=0.5, gt=0, lt=1)
     """Chance of each event to be hidden from the encoder."""
@@ -55,7 +55,7 @@ class Config(RankerConfig):
     """A user's likelihood and KL are divided by the number of targets to this power: 0 counts items alike, 1 users alike."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, encoder and decoder, on a cosine to zero over `num_epochs`."""
-    weight_decay: float = Field(default=0.3, ge=0)
+    weight_decay: float = Field(default=0.45, ge=0)
     """Of AdamW, encoder and decoder."""
     batch_size: int = Field(default=128, ge=1)
     """Users."""
