@@ -54,9 +54,14 @@ CASES = {
     "ease": Case({"l2": 20.0}),
     "ials": Case({"embedding_size": 4, "l2": 1.0, "num_epochs": 5}),
     "avb": Case(
-        {"embedding_size": 16, "hidden_size": 32, "adversary_hidden_size": 16, "batch_size": 16, "num_epochs": 15}, resumable=True
+        {"embedding_size": 16, "hidden_size": 32, "adversary_hidden_size": 16, "batch_size": 16, "num_epochs": 15},
+        resumable=True,
     ),
     "bpr": Case({"embedding_size": 4, "num_epochs": 15, "learning_rate": 0.05}, resumable=True),
+    "gan": Case(
+        {"num_members": 2, "hidden_size": 32, "discriminator_hidden_size": 16, "batch_size": 16, "num_epochs": 15},
+        resumable=True,
+    ),
     "irgan": Case({"num_pretraining_epochs": 15, "num_rounds": 5}, resumable=True),
     "irgan-history": Case(
         {
@@ -87,6 +92,19 @@ CASES = {
     "rbm": Case({"hidden_size": 32, "batch_size": 16, "num_epochs": 30}, resumable=True),
     "nade": Case({"num_members": 2, "hidden_size": 32, "batch_size": 16, "num_epochs": 15}, resumable=True),
     "rbm-cf": Case({"hidden_size": 16, "batch_size": 16, "num_epochs": 30}, resumable=True),
+    "cf-nade": Case(
+        {
+            "num_members": 2,
+            "hidden_size": 16,
+            "batch_size": 16,
+            "num_epochs": 15,
+            "learning_rate": 2e-2,
+            "exposure_hidden_size": 32,
+            "exposure_batch_size": 16,
+            "exposure_epochs": 15,
+        },
+        resumable=True,
+    ),
 }
 
 EVERY_RANKER = pytest.mark.parametrize("name", RANKERS)

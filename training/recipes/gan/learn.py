@@ -1,0 +1,117 @@
+"""The game itself: batch after batch, turn after turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from training.data import Interactions
+from training.data.batches import multi_hot, shuffled
+from training.errors import DataError
+from training.loop import Best, Phase, Run
+from training.models.gan import PreferenceDiscriminator, PreferenceGenerator
+from training.recipes.gan.config import Config
+from training.recipes.gan.game import discriminator_step, generator_step, hide, offer
+
+_PURE_GAME_MOMENTUM = 0.5
+"""β₁ of Adam for the discriminator, and for the generator where nothing but the game teaches it: both chase a moving target."""
+
+Watch = Callable[[Phase, int, PreferenceGenerator], None]
+"""Told of every epoch's end; may stop the phase."""
+
+
+def learn(
+    data: Interactions,
+    config: Config,
+    run: Run,
+    *,
+    name: str,
+    num_members: int,
+    num_epochs: int,
+    watch: Watch | None = None,
+    **stateful: Best,
+) -> PreferenceGenerator:
+    """Algorithm 1 of Goodfellow et al. 2014, on histories of which a part is hidden.
+
+    Raises:
+        DataError: no user has two liked events.
+    """
+    # The discriminators have random numbers of their own, so that the twin without them sees the same batches.
+    random, jury_random = run.generator(), run.generator(1)
+    generator = PreferenceGenerator(
+        num_items=data.num_items,
+        num_members=num_members,
+        hidden_size=config.hidden_size,
+        dropout=config.dropout,
+        output_bias_I=first_biases(data, config),
+        generator=random,
+    ).to(run.device)
+    discriminator = PreferenceDiscriminator(
+        num_items=data.num_items,
+        num_members=num_members,
+        hidden_size=config.discriminator_hidden_size,
+        generator=jury_random,
+    ).to(run.device)
+    momentum = 0.9 if config.likelihood_weight else _PURE_GAME_MOMENTUM
+    optimizer = torch.optim.AdamW(
+        generator.parameters(),
+        lr=config.learning_rate,
+        betas=(momentum, 0.999),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    discriminator_optimizer = torch.optim.AdamW(
+        discriminator.parameters(),
+        lr=config.discriminator_learning_rate,
+        betas=(_PURE_GAME_MOMENTUM, 0.999),
+        weight_decay=config.discriminator_weight_decay,
+        fused=True,
+    )
+    liked = data.positives().histories()
+    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
+    if not len(users):
+        raise DataError(
+            f"gan hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
+            "use another ranker, or more events a user"
+        )
+    num_steps = config.num_epochs * -(-len(users) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
+    with run.phase(
+        name,
+        num_epochs,
+        generator=generator,
+        discriminator=discriminator,
+        optimizer=optimizer,
+        discriminator_optimizer=discriminator_optimizer,
+        schedule=schedule,
+        random=random,
+        **stateful,
+    ) as phase:
+        for epoch in phase:
+            figures: list[dict[str, float]] = []
+            for users_B in shuffled(users, config.batch_size, random):
+                liked_BI = multi_hot(liked.take(users_B), data.num_items, run.device)
+                batch = hide(liked_BI, num_members=num_members, config=config, random=random)
+                offered = offer(generator, batch, config, random)
+                told: dict[str, float] = {}
+                if config.game_weight:
+                    for _ in range(config.num_discriminator_steps):
+                        told |= discriminator_step(discriminator, discriminator_optimizer, batch, offered.vectors_MBI)
+                judge = discriminator if config.game_weight else None
+                told |= generator_step(judge, optimizer, batch, offered, config)
+                schedule.step()
+                figures.append(told)
+            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            if watch is not None:
+                watch(phase, epoch, generator)
+    return generator
+
+
+def first_biases(data: Interactions, config: Config) -> torch.Tensor:
+    """Logits at which the generator offers every item as often as it is liked, so that it starts from popularity, [I]."""
+    popularity_I = torch.from_numpy(data.popularity()) + 0.5
+    if config.preferences == "softmax":
+        return torch.log(popularity_I / popularity_I.sum())
+    return torch.logit(config.hidden_fraction * popularity_I / (data.num_users + 1.0))
