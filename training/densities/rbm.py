@@ -39,23 +39,23 @@ _BURN_IN = 2000
 class Config(RankerConfig):
     """Hyper-parameters; defaults were chosen on validation rows."""
 
-    hidden_size: int = Field(default=100, ge=1)
+    hidden_size: int = Field(default=200, ge=1)
     """Hidden units, H. Up to 14 the likelihood is computed exactly."""
     init_std: float = Field(default=0.01, ge=0)
     """Standard deviation of the first weights, the practical guide's."""
-    num_epochs: int = Field(default=300, ge=1)
+    num_epochs: int = Field(default=500, ge=1)
     """Over which the learning rate falls to zero in a straight line; validation may choose to stop earlier on it."""
     batch_size: int = Field(default=100, ge=1)
     """Rows."""
-    learning_rate: float = Field(default=0.05, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0)
     """Of plain gradient steps."""
-    weight_decay: float = Field(default=1e-3, ge=0)
+    weight_decay: float = Field(default=4e-3, ge=0)
     """λ of λ‖W‖² / 2."""
     chains: Literal["data", "persistent"] = "persistent"
     """Where chains start. `data` is CD-k; `persistent` is PCD-k, chains that go on from the last update."""
-    num_chains: int = Field(default=100, ge=1)
+    num_chains: int = Field(default=200, ge=1)
     """Persistent: how many."""
-    num_steps: int = Field(default=1, ge=1)
+    num_steps: int = Field(default=2, ge=1)
     """Steps k of block Gibbs sampling an update."""
     averaging: float = Field(default=0.99, ge=0, lt=1)
     """Share of itself that the running mean of the parameters keeps at each update; the mean is what is measured. 0 takes the last."""
@@ -63,9 +63,9 @@ class Config(RankerConfig):
     """Chains of annealed importance sampling."""
     num_annealing_steps: int = Field(default=5000, ge=2)
     """Temperatures of the final figure; a look at the validation rows takes a tenth of them."""
-    validate_every: int = Field(default=20, ge=1)
+    validate_every: int = Field(default=25, ge=1)
     """Epochs between looks at the validation rows."""
-    patience: int = Field(default=5, ge=1)
+    patience: int = Field(default=8, ge=1)
     """Looks without a better value after which learning stops."""
 
 
