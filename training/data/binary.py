@@ -120,7 +120,7 @@ def read_rows(path: Path) -> np.ndarray:
     first, width = numbered[0][0], len(numbered[0][1])
     ragged = [(number, len(line) // 2 + 1) for number, line in numbered if len(line) != width]
     if ragged:
-        where = [f"line {number}: {values} values" for number, values in ragged[:SHOWN]]
+        where = [f"line {number}: {values} value{'' if values == 1 else 's'}" for number, values in ragged[:SHOWN]]
         found = "another number of values"
         remedy = f"expected {width // 2 + 1} values as in line {first}; correct or remove these lines"
         raise trouble(path, count=len(ragged), unit="line", where=where, found=found, remedy=remedy)
