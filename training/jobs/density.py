@@ -135,16 +135,23 @@ def picture_shape(path: Path, data: BinaryData) -> tuple[int, int]:
 
 
 def draw(density: Density, shape: tuple[int, int], path: Path, run: Run) -> None:
-    """Samples of the model as one picture.
+    """Samples of the model as one picture; of a Boltzmann machine the weights as well.
 
     Raises:
         ConfigError: nothing can be drawn from this model.
         OSError: the picture cannot be written.
     """
-    if not isinstance(density, Samples):
-        raise ConfigError("--picture: this model draws no samples; leave --picture out")
-    from training.densities.tiles import write_tiles  # noqa: PLC0415 - brings plotting with it
+    from training.densities.rbm import RBMDensity  # noqa: PLC0415 - of one model alone
 
-    rows_ND = density.sample(_PICTURED, run.generator(_PICTURE_STREAM))
-    write_tiles(rows_ND.cpu().numpy(), shape, path)
-    _log.info("%d samples in %s", _PICTURED, path)
+    random = run.generator(_PICTURE_STREAM)
+    if isinstance(density, RBMDensity):
+        from training.densities.pictures import draw_rbm  # noqa: PLC0415 - brings plotting with it
+
+        draw_rbm(density, shape, random, path)
+    elif isinstance(density, Samples):
+        from training.densities.tiles import write_tiles  # noqa: PLC0415 - likewise
+
+        write_tiles(density.sample(_PICTURED, random).cpu().numpy(), shape, path)
+    else:
+        raise ConfigError("--picture: this model draws no samples; leave --picture out")
+    _log.info("what the model draws is in %s", path)

@@ -143,6 +143,13 @@ def test_a_picture_shows_samples_as_images(place: Path) -> None:
     assert (place / "one.png").read_bytes() == (place / "two.png").read_bytes()
 
 
+def test_a_picture_of_a_boltzmann_machine_shows_its_weights_too(place: Path) -> None:
+    """Another picture, of two halves; samples alone would be black, white and grey."""
+    settings = ("hidden_size=4", "num_epochs=2")
+    run("rbm", "--data", "mine", *(f"--set={setting}" for setting in settings), "--picture", "rbm.png")
+    assert len(np.unique(matplotlib.image.imread(place / "rbm.png")[..., :3].reshape(-1, 3), axis=0)) > 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
