@@ -1,0 +1,157 @@
+"""One form of CF-NADE: histories, a random part of each shown, the rest to be predicted.
+
+Shapes: B histories, C columns, K levels, M members, N hidden ratings.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.data.batches import shuffled
+from training.loop import Best, Phase, Run
+from training.models.cf_nade import CFNADE
+from training.objectives import ordinal as objectives
+from training.recipes.cf_nade.config import Config
+from training.recipes.cf_nade.levels import Table
+
+Watch = Callable[[Phase, int, CFNADE], None]
+"""Told of every epoch's end."""
+
+PRIOR_STRENGTH = 5.0
+"""Ratings of the overall mix that are added to each column's own where the model starts."""
+
+OFFSET_SHRINKAGE = 5.0
+"""As many ratings at their columns' means are added to a history when its offset is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormSettings:
+    """What the two forms may have different.
+
+    Attributes:
+        dropout, weight_decay: see `Config`.
+        stream: of random numbers.
+    """
+
+    dropout: float
+    weight_decay: float
+    stream: int
+
+
+def form_settings(config: Config, *, by_item: bool) -> FormSettings:
+    """Those of one form."""
+    if by_item:
+        return FormSettings(config.item_dropout, config.item_weight_decay, 2)
+    return FormSettings(config.dropout, config.weight_decay, 0)
+
+
+def learn(
+    table: Table,
+    config: Config,
+    run: Run,
+    *,
+    name: str,
+    by_item: bool,
+    num_members: int,
+    num_epochs: int,
+    watch: Watch | None = None,
+    **stateful: Best,
+) -> CFNADE:
+    """Batch after batch of histories; the model of the last step, or the average over the steps."""
+    settings = form_settings(config, by_item=by_item)
+    random = run.generator(settings.stream)
+    model = CFNADE(
+        num_columns=table.num_columns,
+        num_levels=table.num_levels,
+        num_members=num_members,
+        hidden_sizes=[config.hidden_size] * config.num_layers,
+        rank=config.rank,
+        history_exponent=config.history_exponent,
+        offset_shrinkage=OFFSET_SHRINKAGE if config.offset else None,
+        dropout=settings.dropout,
+        log_frequencies_KC=table.log_frequencies(PRIOR_STRENGTH),
+        mean_levels_C=table.mean_levels(PRIOR_STRENGTH),
+        generator=random,
+    ).to(run.device)
+    average = copy.deepcopy(model)
+    weights, biases = model.weights_and_biases()
+    optimizer = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": settings.weight_decay}, {"params": biases, "weight_decay": 0.0}],
+        lr=config.learning_rate,
+        fused=True,
+    )
+    rows = np.flatnonzero(table.histories.lengths)
+    num_updates = config.num_epochs * -(-len(rows) // config.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_updates)
+    with run.phase(
+        name,
+        num_epochs,
+        model=model,
+        average=average,
+        optimizer=optimizer,
+        schedule=schedule,
+        random=random,
+        **stateful,
+    ) as phase:
+        for epoch in phase:
+            losses: list[float] = []
+            for rows_B in shuffled(rows, config.batch_size, random):
+                loss = hidden_loss(model, table.dense(rows_B, run.device), config, random)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                polyak_step(average, model, decay=config.polyak, num_steps=schedule.last_epoch)
+                losses.append(loss.item())
+            phase.log(cost=float(np.mean(losses)))
+            if watch is not None:
+                watch(phase, epoch, average)
+    return average
+
+
+def hidden_loss(model: CFNADE, levels_BC: Tensor, config: Config, random: torch.Generator) -> Tensor:
+    """The mean cost of a rating, estimated without bias over all orders of each history; nats.
+
+    Each member has another part hidden. A history is shown with a chance that is drawn for it, which makes every number of visible
+    ratings as likely; see `order_agnostic_loss`.
+    """
+    shape_MBC = (model.num_members, *levels_BC.shape)
+    chances_MB1 = config.least_visible + (1.0 - config.least_visible) * torch.rand(*shape_MBC[:2], 1, generator=random)
+    is_visible_MBC = (torch.rand(shape_MBC, generator=random) < chances_MB1).to(levels_BC.device)
+    scores_MBKC = model(levels_BC * is_visible_MBC, random)
+    is_hidden_MBC = (levels_BC > 0) & ~is_visible_MBC
+    members_N, rows_N, columns_N = is_hidden_MBC.nonzero(as_tuple=True)
+    levels_N = levels_BC[rows_N, columns_N].long() - 1
+    costs_N = objectives.mixed_cost(scores_MBKC[members_N, rows_N, :, columns_N], levels_N, config.ordinal_weight)
+    num_rated_B = (levels_BC > 0).sum(dim=1).float()
+    # Members stand beside each other like more histories.
+    losses_X = objectives.order_agnostic_loss(
+        costs_N,
+        members_N * len(levels_BC) + rows_N,
+        num_rated_B.repeat(model.num_members),
+        is_hidden_MBC.sum(dim=2).float().flatten(),
+    )
+    return losses_X.sum() / (model.num_members * num_rated_B.sum())
+
+
+@torch.no_grad()
+def polyak_step(average: nn.Module, model: nn.Module, *, decay: float, num_steps: int) -> None:
+    """Polyak's average with weights that fall off exponentially: average ← β · average + (1 − β) · model.
+
+    β is `decay`, but smaller in the first steps, (1 + t) / (10 + t), so that the weights' start is soon forgotten; with a decay of 0 the
+    average is the model.
+
+    Args:
+        average: changed.
+        model: after its step t.
+        decay: β.
+        num_steps: t.
+    """
+    towards_model = 1.0 - min(decay, (1.0 + num_steps) / (10.0 + num_steps))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), towards_model)
