@@ -149,7 +149,9 @@ def test_a_weight_changes_only_the_steps_of_whose_loss_it_is_in(setting: str, va
 
 def test_without_likelihood_the_losses_are_the_paper_s() -> None:
     """Encoder: KL + similarity. Decoder: γ similarity − L_GAN, as `minimax` has it. Discriminator: −L_GAN. Users alike."""
-    config = small(likelihood_weight=0.0, similarity_weight=3.0, gan_objective="minimax", kl_weight=1.0)
+    config = small(
+        likelihood_weight=0.0, similarity_weight=3.0, encoder_similarity_weight=1.0, gan_weight=1.0, gan_objective="minimax"
+    )
     vae, discriminator = networks()
     played = play(vae, discriminator, a_batch(config), random_numbers(2))
     told = losses(played, torch.ones(2, 8), 1.0, config)

@@ -35,17 +35,17 @@ class Config(RankerConfig):
     """Share of `num_epochs` over which β climbs from 0; 0 in the paper."""
     likelihood_weight: float = Field(default=1.0, ge=0)
     """Of the multinomial −log likelihood in the encoder's and the decoder's loss; 0 is the paper's form, the learned similarity alone."""
-    encoder_similarity_weight: float = Field(default=1.0, ge=0)
+    encoder_similarity_weight: float = Field(default=20.0, ge=0)
     """Of the learned similarity in the encoder's loss; 1 in the paper."""
-    similarity_weight: float = Field(default=1.0, ge=0)
+    similarity_weight: float = Field(default=20.0, ge=0)
     """γ, of the learned similarity in the decoder's loss."""
-    gan_weight: float = Field(default=1.0, ge=0)
+    gan_weight: float = Field(default=0.1, ge=0)
     """Of the game in the decoder's loss; 1 in the paper."""
     gan_objective: GanObjective = "non-saturating"
     """What the decoder minimises of the game; the paper writes `minimax`."""
     discriminator_hidden_sizes: Annotated[tuple[int, ...], Field(min_length=1)] = (200, 50)
     """Tanh units of the discriminator's layers."""
-    similarity_layer: int = Field(default=1, ge=1)
+    similarity_layer: int = Field(default=2, ge=1)
     """l: the layer of the discriminator whose units are compared."""
     discriminator_learning_rate: float = Field(default=1e-3, gt=0)
     """Of AdamW, on a cosine to zero over `num_epochs`."""
