@@ -13,6 +13,7 @@ from app.bundle import Bundle, Histories, read_bundle
 from tests.e2e.demo import get, irgan, service
 
 _QUICK = ("--set", "num_members=2", "--set", "num_epochs=3", "--set", "validation_fraction=0")
+_QUICK_RATINGS = ("--set", "num_members=1", "--set", "num_epochs=2", "--set", "exposure_epochs=2", "--set", "validate_every=2")
 _FEW_USERS = ("1", "196", "405", "943")
 
 
@@ -36,11 +37,13 @@ def _ids(answer: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("ranker", "settings"), [("irgan-history", _QUICK), ("ease", ("--set", "signal=all"))])
+@pytest.mark.parametrize(
+    ("ranker", "settings"), [("irgan-history", _QUICK), ("ease", ("--set", "signal=all")), ("cf-nade", _QUICK_RATINGS)]
+)
 def test_what_http_answers_is_the_rankers_own_full_ranking(
     ranker: str, settings: tuple[str, ...], data_dir: Path, tmp_path: Path
 ) -> None:
-    """Top-k through FAISS, filters and JSON equals a sort of all scores, for known users and for a history never seen."""
+    """Top-k through FAISS, a rescorer if there is one, filters and JSON equals a sort of all scores, for known users and a new one."""
     bundle = _train(ranker, tmp_path, *settings)
     releases = str(tmp_path / "releases")
     irgan("publish", str(bundle.path), "--releases", releases, quiet=True)
