@@ -26,7 +26,8 @@ class SoftmaxRBM(nn.Module):
         num_hidden: H.
         conditional: whether there is D.
         share_levels: W_k is the sum of what the levels up to k add, so that levels close to each other have weights close to each other.
-        init_std: standard deviation of the first weights; D starts at zero.
+        init_std: standard deviation of the first weights W.
+        init_rated_std: that of the first D.
         init_slope: standard deviation over the hidden units of a part of the first weights that is the same for all items and rises with
             the level, so that from the start the hidden units know how high a history's ratings lie above those of its items.
         level_probs_IK: how often each level of an item is given; where b starts.
@@ -42,6 +43,7 @@ class SoftmaxRBM(nn.Module):
         conditional: bool,
         share_levels: bool,
         init_std: float,
+        init_rated_std: float,
         init_slope: float,
         level_probs_IK: Tensor,
         rated_counts_I: Tensor,
@@ -57,7 +59,8 @@ class SoftmaxRBM(nn.Module):
         sloped_KIH = slopes_KI[..., None] * (init_slope * torch.randn(num_hidden, generator=generator))
         steps_KIH = steps_KIH + (torch.cat([sloped_KIH[:1], sloped_KIH.diff(dim=0)]) if share_levels else sloped_KIH)
         self.steps_KIH = nn.Parameter(steps_KIH)
-        self.rated_IH = nn.Parameter(torch.zeros(num_items, num_hidden)) if conditional else None
+        rated_IH = init_rated_std * torch.randn(num_items, num_hidden, generator=generator)
+        self.rated_IH = nn.Parameter(rated_IH) if conditional else None
         log_probs_IK = torch.log(level_probs_IK)
         # With every hidden unit undecided the levels have their frequencies.
         self.visible_bias_IK = nn.Parameter(log_probs_IK - 0.5 * self.weights().detach().sum(-1).T)

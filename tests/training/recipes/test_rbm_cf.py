@@ -38,6 +38,7 @@ def rbm(**settings: Any) -> SoftmaxRBM:
             "conditional": True,
             "share_levels": True,
             "init_std": 0.5,
+            "init_rated_std": 0.5,
             "init_slope": 0.2,
             "level_probs_IK": torch.softmax(torch.randn(I, K, generator=generator), 1),
             "rated_counts_I": torch.arange(1.0, I + 1),
@@ -47,8 +48,6 @@ def rbm(**settings: Any) -> SoftmaxRBM:
     )
     with torch.no_grad():
         model.hidden_bias_H.copy_(torch.randn(5, generator=generator))
-        if model.rated_IH is not None:
-            model.rated_IH.copy_(0.5 * torch.randn(I, 5, generator=generator))
     return model
 
 
@@ -138,26 +137,34 @@ def test_mean_field_is_the_conditional_distribution_without_scaling() -> None:
 
 @pytest.mark.parametrize("conditional", [True, False])
 @pytest.mark.parametrize("rank_by", ["liked", "expected"])
-def test_scores_and_ratings_are_the_rbm_s(conditional: bool, rank_by: str) -> None:
-    """Expected rating, P(level ≥ 1) and the log-odds of being rated, from the model's own logits, for candidates in any order."""
-    model, values_K = rbm(conditional=conditional), torch.tensor([1.0, 4.0, 5.0])
+def test_scores_and_ratings_are_the_rbms(conditional: bool, rank_by: str) -> None:
+    """Expected rating, P(level ≥ 1) and the log-odds of being rated, from two members' mean logits, for candidates in any order."""
+    models = [rbm(conditional=conditional), rbm(conditional=conditional, generator=torch.Generator().manual_seed(9))]
+    values_K = torch.tensor([1.0, 4.0, 5.0])
     rescorer = Rescorer(
-        model,
+        models,
         values_K=values_K,
         first_liked=1,
         rank_by=rank_by,
         rating_weight=0.7,
         exposure_weight=0.4,  # type: ignore[arg-type]
     )
-    hidden_BH = torch.rand(4, 5, generator=torch.Generator().manual_seed(1))
+    hidden_MBH = torch.rand(2, 4, 5, generator=torch.Generator().manual_seed(1))
     items_C = torch.tensor([7, 0, 11])
     with torch.no_grad():
-        scores_BC, ratings_BC = rescorer(torch.cat([hidden_BH, torch.ones(4, 1)], dim=1), items_C)
-        logits_BKI = model.visible_logits(hidden_BH)
+        scores_BC, ratings_BC = rescorer(torch.cat([*hidden_MBH, torch.ones(4, 1)], dim=1), items_C)
+        logits_MBKI = torch.stack(
+            [model.visible_logits(hidden_BH) for model, hidden_BH in zip(models, hidden_MBH, strict=True)]
+        )
+        logits_BKI = logits_MBKI.mean(0)
         probs_BKI = torch.softmax(logits_BKI, 1)
         expected_BI = (probs_BKI * values_K[:, None]).sum(1)
         liked_BI = torch.log(probs_BKI[:, 1:].sum(1))
-        rated_BI = model.rated_logits(hidden_BH, logits_BKI)
+        without_MBI = [  # a + D h, what is not log Σ exp of the levels
+            model.rated_logits(hidden_BH, logits) - torch.logsumexp(logits, 1)
+            for model, hidden_BH, logits in zip(models, hidden_MBH, logits_MBKI, strict=True)
+        ]
+        rated_BI = torch.stack(without_MBI).mean(0) + torch.logsumexp(logits_BKI, 1)
         wanted_BI = 0.4 * rated_BI + 0.7 * (liked_BI if rank_by == "liked" else expected_BI)
     assert scores_BC.dtype == ratings_BC.dtype == torch.float64
     torch.testing.assert_close(ratings_BC.float(), expected_BI[:, items_C])
@@ -166,18 +173,19 @@ def test_scores_and_ratings_are_the_rbm_s(conditional: bool, rank_by: str) -> No
 
 @pytest.mark.parametrize("objective", ["hybrid", "contrastive"])
 def test_the_exported_encoder_is_mean_field_inference(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty, single and longer histories, unknown ratings among them, through the graph and through the model."""
+    """Empty, single and longer histories, unknown ratings among them, through the graph and through the models."""
     kept: list[SoftmaxRBM] = []
     fit = recipe.learn
     monkeypatch.setattr(recipe, "learn", lambda *args, **settings: kept.append(fit(*args, **settings)) or kept[-1])
     ranker = learned(objective=objective)
     levels = Levels.of(np.arange(1.0, 6.0), most=20)
     histories = Histories.of([[], [3], [5, 0, 39, 12]], [[], [2.0], [5.0, 1.0, np.nan, 3.4]])
-    scale, exponent = (10.0, 1.0) if objective == "hybrid" else (1.0, 0.0)
+    scale, exponent = (Config().history_scale, Config().history_exponent) if objective == "hybrid" else (1.0, 0.0)
+    rated_BKI = levels.one_hot(histories, 40, torch.device("cpu"))
     with torch.no_grad():
-        expected_BH = mean_field(kept[-1], levels.one_hot(histories, 40, torch.device("cpu")), scale=scale, exponent=exponent)
+        expected_BW = torch.cat([mean_field(model, rated_BKI, scale=scale, exponent=exponent) for model in kept[1:]], dim=1)
     found_BD = ranker.model.encoder.encode(histories)
-    np.testing.assert_allclose(found_BD[:, :-1], expected_BH.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found_BD[:, :-1], expected_BW.numpy(), rtol=1e-4, atol=1e-5)
     assert found_BD[:, -1].tolist() == [1.0, 1.0, 1.0]
 
 
@@ -187,7 +195,7 @@ def test_the_epoch_is_the_one_with_the_lowest_error() -> None:
     looks = dict(run.curves["choose/RMSE"])
     chosen = ranker.summary["num_epochs"] - 1
     assert looks[chosen] == min(looks.values())
-    assert max(epoch for epoch, _ in run.curves["fit/rating_loss"]) == chosen
+    assert max(epoch for epoch, _ in run.curves["fit-3/rating_loss"]) == chosen
 
 
 def test_all_ratings_alike_are_one_level_and_one_prediction() -> None:

@@ -18,6 +18,8 @@ class Config(RankerConfig):
     """Hybrid: of the contrastive term beside the prediction; 0 leaves it out."""
     num_steps: int = Field(default=1, ge=1)
     """Steps k of block Gibbs sampling an update."""
+    num_members: int = Field(default=3, ge=1)
+    """RBMs that learn one after the other from different random numbers; the logits of their visible units are averaged. The paper: 1."""
     conditional: bool = True
     """Whether having rated an item tells the hidden units something by itself: D of the paper's conditional variant."""
     hidden_size: int = Field(default=100, ge=1)
@@ -27,9 +29,11 @@ class Config(RankerConfig):
     max_levels: int = Field(default=20, ge=2)
     """Every distinct rating is a level, K; more of them are put together into this many bins of equally many ratings."""
     init_std: float = Field(default=0.03, ge=0)
-    """Standard deviation of the first weights. The paper: 0.01."""
+    """Standard deviation of the first weights W. The paper: 0.01."""
+    init_rated_std: float = Field(default=0.1, ge=0)
+    """That of the first D."""
     init_slope: float = Field(default=0.2, ge=0)
-    """That of a part which rises with the level and is the same for all items, so that learning starts from users' mean ratings."""
+    """That of a part of W which rises with the level and is the same for all items, so that learning starts from users' mean ratings."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, on a cosine to zero over the epochs."""
     weight_decay: float = Field(default=0.1, ge=0)
@@ -43,16 +47,16 @@ class Config(RankerConfig):
 
     hidden_fraction: float = Field(default=0.5, gt=0, lt=1)
     """Hybrid: chance of each rating to be hidden."""
-    history_scale: float = Field(default=10.0, gt=0)
+    history_scale: float = Field(default=20.0, gt=0)
     """Hybrid: g in c + g Σ (W + D) / n^p, the logits of the hidden units given a history of n ratings."""
     history_exponent: float = Field(default=1.0, ge=0)
     """Hybrid: p. With g = 1 and p = 0 they are the model's own conditional distribution."""
-    exposure_loss_weight: float = Field(default=0.1, ge=0)
+    exposure_loss_weight: float = Field(default=0.03, ge=0)
     """Hybrid: of the likelihood of which items were rated, beside that of how."""
 
     rank_by: Literal["liked", "expected"] = "liked"
     """What a rating adds to a score: `liked`, log P(rating ≥ positive threshold), or `expected`, the expected rating."""
-    rating_weight: float = Field(default=1.0, ge=0)
+    rating_weight: float = Field(default=2.0, ge=0)
     """Of it in the score."""
     exposure_weight: float = Field(default=1.0, ge=0)
     """Of the log-odds that an item is rated at all; 0 ranks by ratings alone."""

@@ -1,6 +1,6 @@
 """An RBM over which items people rated and how; it ranks by the probability that an item would be rated, and rated high.
 
-Shapes: B users in the batch, U users, K levels, I items, C candidates, H hidden units, D = H + 1 dimensions of the index.
+Shapes: B users in the batch, U users, K levels, I items, C candidates, H hidden units, W hidden units of all members, D = W + 1 dimensions of the index.
 """
 
 from __future__ import annotations
@@ -44,26 +44,34 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         raise DataError("rbm-cf learns from ratings, and these data have none; name the rating column, or use another ranker")
     levels = Levels.of(data.ratings, config.max_levels)
     summary: dict[str, Any] = {"num_levels": levels.num_levels}
-    model: SoftmaxRBM | None = None
+    models: list[SoftmaxRBM] = []
     num_epochs = config.num_epochs
     if config.validation_fraction:
-        model, stopping = choose(data, levels, config, run)
+        chosen, stopping = choose(data, levels, config, run)
+        models = [chosen]
         num_epochs = stopping.best.epoch + 1
         summary["validation"] = stopping.summary(run.curves["choose/RMSE"])
     # A refit that would be cut short is worth less than the model that chose.
-    summary |= {"num_epochs": num_epochs, "refit": model is None or not run.out_of_time}
-    if model is None or summary["refit"]:
-        model = learn(data, levels, config, run, name="fit", num_epochs=num_epochs)
+    summary |= {"num_epochs": num_epochs, "refit": not models or not run.out_of_time}
+    if summary["refit"]:
+        models = [
+            learn(data, levels, config, run, name=f"fit-{member}", member=member, num_epochs=num_epochs)
+            for member in range(1, config.num_members + 1)
+        ]
     policy = HistoryPolicy(data.positive_threshold, "all")
-    return TrainedRanker(_as_vectors(model.cpu().eval(), data, levels, config, policy), bias_folded=True, summary=summary)
+    return TrainedRanker(_as_vectors(models, data, levels, config, policy), bias_folded=True, summary=summary)
 
 
-def _as_vectors(model: SoftmaxRBM, data: Interactions, levels: Levels, config: Config, policy: HistoryPolicy) -> VectorModel:
-    """Queries [h; 1]; the exact score as a rescorer, and item vectors that come close to it."""
+def _as_vectors(
+    models: list[SoftmaxRBM], data: Interactions, levels: Levels, config: Config, policy: HistoryPolicy
+) -> VectorModel:
+    """Queries [h of all members; 1]; the exact score as a rescorer, and item vectors that come close to it."""
     with torch.no_grad():
-        encoder = history_encoder(model.table(), Head(model, *_scaling(config)), levels.boundaries.tolist())
+        models = [model.cpu().eval() for model in models]
+        table_KIW = torch.cat([model.table() for model in models], dim=2)
+        encoder = history_encoder(table_KIW, Head(models, *_scaling(config)), levels.boundaries.tolist())
         scoring = Rescorer(
-            model,
+            models,
             values_K=torch.from_numpy(levels.values_K),
             first_liked=levels.first_at_least(data.positive_threshold),
             rank_by=config.rank_by,
@@ -110,7 +118,9 @@ def choose(data: Interactions, levels: Levels, config: Config, run: Run) -> tupl
 
         stopping.look(phase, epoch, rmse)
 
-    model = learn(fit, levels, config, run, name="choose", num_epochs=config.num_epochs, watch=watch, best=stopping.best)
+    model = learn(
+        fit, levels, config, run, name="choose", member=0, num_epochs=config.num_epochs, watch=watch, best=stopping.best
+    )
     return model, stopping
 
 
@@ -121,12 +131,13 @@ def learn(
     run: Run,
     *,
     name: str,
+    member: int,
     num_epochs: int,
     watch: Watch | None = None,
     **stateful: Best,
 ) -> SoftmaxRBM:
-    """Batch after batch of users."""
-    random = run.generator()
+    """Batch after batch of users; each member has random numbers of its own."""
+    random = run.generator(member)
     histories = data.histories()
     users = np.flatnonzero(histories.lengths >= 2)  # nothing can be hidden from a single rating
     if not len(users):
@@ -172,6 +183,7 @@ def _fresh(data: Interactions, levels: Levels, config: Config, random: torch.Gen
         conditional=config.conditional,
         share_levels=config.share_levels,
         init_std=config.init_std,
+        init_rated_std=config.init_rated_std,
         init_slope=config.init_slope,
         level_probs_IK=(counts_IK + _PRIOR_RATINGS * overall_K) / (counts_IK.sum(1, keepdim=True) + _PRIOR_RATINGS),
         rated_counts_I=counts_IK.sum(1),

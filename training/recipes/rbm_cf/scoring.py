@@ -1,10 +1,11 @@
 """The trained RBM as two graphs: histories to hidden units, and hidden units to the scores and ratings of candidates.
 
-Shapes: B queries, C candidates, K levels, I items, H hidden units, D = H + 1 dimensions of the index.
+Shapes: B queries, C candidates, K levels, I items, M members, H hidden units, W = M · H, D = W + 1 dimensions of the index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,29 +15,30 @@ from training.models.rbm_cf import SoftmaxRBM
 
 
 class Head(nn.Module):
-    """Σ (W + D) over a history and its length n to the query [σ(c + g Σ / n^p); 1]."""
+    """Sums over a history of all members' W + D, beside each other, and its length n to the query [σ(c + g Σ / n^p); 1]."""
 
-    bias_H: Tensor
+    bias_W: Tensor
 
-    def __init__(self, model: SoftmaxRBM, scale: float, exponent: float) -> None:
+    def __init__(self, models: Sequence[SoftmaxRBM], scale: float, exponent: float) -> None:
         super().__init__()
-        self.register_buffer("bias_H", model.hidden_bias_H.detach())
+        self.register_buffer("bias_W", torch.cat([model.hidden_bias_H.detach() for model in models]))
         self.scale = scale
         self.exponent = exponent
 
-    def forward(self, sums_BH: Tensor, lengths_B1: Tensor) -> Tensor:
+    def forward(self, sums_BW: Tensor, lengths_B1: Tensor) -> Tensor:
         """Queries [B, D]."""
-        hidden_BH = torch.sigmoid(self.bias_H + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BH)
-        return torch.cat([hidden_BH, torch.ones_like(lengths_B1)], dim=1)
+        hidden_BW = torch.sigmoid(self.bias_W + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BW)
+        return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)
 
 
 class Rescorer(nn.Module):
     """Scores and expected ratings of candidates, in double precision.
 
-    score = exposure_weight · logit p(rated | h) + rating_weight · (log P(rating ≥ threshold | h), or the expected rating).
+    score = exposure_weight · logit p(rated | h) + rating_weight · (log P(rating ≥ threshold | h), or the expected rating), with the
+    members' mean logits. A mean of inner products is one inner product with all vectors beside each other, divided by M.
 
     Args:
-        model: trained.
+        models: the members, trained.
         values_K: what each level stands for.
         first_liked: the lowest level that counts as liked.
         rank_by: which of the two.
@@ -50,7 +52,7 @@ class Rescorer(nn.Module):
 
     def __init__(
         self,
-        model: SoftmaxRBM,
+        models: Sequence[SoftmaxRBM],
         *,
         values_K: Tensor,
         first_liked: int,
@@ -59,11 +61,12 @@ class Rescorer(nn.Module):
         exposure_weight: float,
     ) -> None:
         super().__init__()
-        bias_IK1 = model.visible_bias_IK.detach()[..., None]
-        self.register_buffer("weights_IKD", torch.cat([model.weights().detach().permute(1, 0, 2), bias_IK1], dim=2).double())
-        rated_IH = torch.zeros_like(bias_IK1[:, 0]).expand(-1, len(model.hidden_bias_H))
-        rated_IH = rated_IH if model.rated_IH is None else model.rated_IH.detach()
-        self.register_buffer("rated_ID", torch.cat([rated_IH, model.rated_bias_I.detach()[:, None]], dim=1).double())
+        bias_IK1 = torch.stack([model.visible_bias_IK.detach() for model in models]).sum(0)[..., None]
+        weights_IKD = torch.cat([*(model.weights().detach().permute(1, 0, 2) for model in models), bias_IK1], dim=2)
+        self.register_buffer("weights_IKD", weights_IKD.double() / len(models))
+        rated_bias_I1 = torch.stack([model.rated_bias_I.detach() for model in models]).sum(0)[:, None]
+        rated_ID = torch.cat([*(_rated(model) for model in models), rated_bias_I1], dim=1)
+        self.register_buffer("rated_ID", rated_ID.double() / len(models))
         self.register_buffer("values_K", values_K.double())
         self.first_liked = first_liked
         self.rank_by = rank_by
@@ -86,3 +89,10 @@ class Rescorer(nn.Module):
         liked_BC = torch.logsumexp(log_probs_BCK[:, :, self.first_liked :], 2)
         rating_BC = liked_BC if self.rank_by == "liked" else expected_BC
         return self.exposure_weight * rated_BC + self.rating_weight * rating_BC, expected_BC
+
+
+def _rated(model: SoftmaxRBM) -> Tensor:
+    """D [I, H]; zeros where there is none."""
+    if model.rated_IH is None:
+        return torch.zeros(len(model.rated_bias_I), len(model.hidden_bias_H))
+    return model.rated_IH.detach()
