@@ -1,19 +1,57 @@
 """Two problems small enough to know the answer to: what a discriminator should say, and a posterior with two modes.
 
-Shapes: N draws, G grid points, X data points, E noise.
+Shapes: N draws, G grid points, S draws of noise, K noise vectors, Z latent dimensions.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.models.avb import Adversary, BasisPosterior
-from training.objectives import avb
+from training.objectives import adversarial, avb
 
 GRID_G = torch.linspace(-4.0, 4.0, 161, dtype=torch.float64)
 _NOISE = 0.35
+NUM_STEPS = 1_000
+"""Of `learn_posterior`; enough for both modes."""
+
+
+def two_hills() -> Tensor:
+    """What plays the data: 0.6 · N(−1, ½) + 0.4 · N(1.5, 0.4), on the grid, as probabilities of its cells, [G]."""
+    hills_2G = torch.stack([avb.gaussian_log_density(GRID_G[:, None], mean, std) for mean, std in ((-1.0, 0.5), (1.5, 0.4))])
+    return torch.softmax(torch.logsumexp(hills_2G + torch.tensor([[0.6], [0.4]]).log(), dim=0), dim=0)
+
+
+def hill(mean: float = 0.0, std: float = 1.2) -> Tensor:
+    """What plays the model: a Gaussian on the grid, [G]."""
+    return torch.softmax(avb.gaussian_log_density(GRID_G[:, None], mean, std), dim=0)
+
+
+def learn_discriminator(data_G: Tensor, model_G: Tensor, *, num_steps: int, seed: int, num_draws: int = 512) -> Tensor:
+    """Logits on the grid of a small network that learned to tell draws of the two distributions, [G]."""
+    random = torch.Generator().manual_seed(seed)
+    weights = [torch.randn(16, 64, generator=random) / 4, torch.zeros(64), torch.zeros(64, 1), torch.zeros(1)]
+    parameters = [nn.Parameter(weight) for weight in weights]
+    # Soft steps along the axis are the network's input, so that it can follow hills of any place.
+    features_GX = torch.tanh(2.0 * (GRID_G[:, None] - torch.linspace(-3.5, 3.5, 16, dtype=torch.float64))).float()
+
+    def logits(points_N: Tensor) -> Tensor:
+        hidden_NH = torch.tanh(features_GX[points_N] @ parameters[0] + parameters[1])
+        return (hidden_NH @ parameters[2] + parameters[3])[:, 0]
+
+    optimizer = torch.optim.Adam(parameters, lr=1e-2, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
+    for _ in range(num_steps):
+        real_N, fake_N = (torch.multinomial(each_G, num_draws, True, generator=random) for each_G in (data_G, model_G))
+        loss = adversarial.discriminator_loss(logits(real_N), logits(fake_N))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return logits(torch.arange(len(GRID_G))).double()
 
 
 def log_joint(x: Tensor, z: Tensor) -> Tensor:
@@ -57,14 +95,14 @@ def learn_posterior(*, num_steps: int, seed: int, num_draws: int = 512, adversar
         hidden_size=32,
         latent_size=1,
         num_noises=3,
-        noise_hidden_size=16,
+        noise_hidden_size=32,
         noise_scale=0.6,
         input_scale=1.0,
         generator=random,
     )
     adversary = Adversary(num_inputs=1, latent_size=1, hidden_size=48, input_scale=1.0, generator=random)
     rates = {"betas": (0.5, 0.999), "fused": True}
-    optimizer = torch.optim.Adam(posterior.parameters(), lr=2e-3, **rates)
+    optimizer = torch.optim.Adam(posterior.parameters(), lr=4e-3, **rates)
     adversary_optimizer = torch.optim.Adam(adversary.parameters(), lr=4e-3, **rates)
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(each, num_steps) for each in (optimizer, adversary_optimizer)]
 

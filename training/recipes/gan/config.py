@@ -47,11 +47,11 @@ class Config(RankerConfig):
     num_epochs: int = Field(default=45, ge=1)
     """Length of the cosine; validation may choose to stop earlier on it."""
 
-    discriminator_hidden_size: int = Field(default=50, ge=1)
+    discriminator_hidden_size: int = Field(default=200, ge=1)
     """Hidden units of each discriminator."""
-    discriminator_learning_rate: float = Field(default=1e-3, gt=0)
-    """Of AdamW."""
-    discriminator_weight_decay: float = Field(default=0.01, ge=0)
+    discriminator_learning_rate: float = Field(default=1e-2, gt=0)
+    """Of AdamW; a slow discriminator (1e-3) teaches little."""
+    discriminator_weight_decay: float = Field(default=0.3, ge=0)
     """Of AdamW."""
     num_discriminator_steps: int = Field(default=1, ge=1)
     """Of the discriminator before each step of the generator: k of the paper's Algorithm 1, which has 1."""

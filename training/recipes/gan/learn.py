@@ -15,8 +15,8 @@ from training.models.gan import PreferenceDiscriminator, PreferenceGenerator
 from training.recipes.gan.config import Config
 from training.recipes.gan.game import discriminator_step, generator_step, hide, offer
 
-_PURE_GAME_MOMENTUM = 0.5
-"""β₁ of Adam for the discriminator, and for the generator where nothing but the game teaches it: both chase a moving target."""
+_MOMENTUM = 0.5
+"""β₁ of Adam for both players, for each chases a moving target; with the usual 0.9 the game breaks off, one side winning."""
 
 Watch = Callable[[Phase, int, PreferenceGenerator], None]
 """Told of every epoch's end; may stop the phase."""
@@ -54,18 +54,17 @@ def learn(
         hidden_size=config.discriminator_hidden_size,
         generator=jury_random,
     ).to(run.device)
-    momentum = 0.9 if config.likelihood_weight else _PURE_GAME_MOMENTUM
     optimizer = torch.optim.AdamW(
         generator.parameters(),
         lr=config.learning_rate,
-        betas=(momentum, 0.999),
+        betas=(_MOMENTUM, 0.999),
         weight_decay=config.weight_decay,
         fused=True,
     )
     discriminator_optimizer = torch.optim.AdamW(
         discriminator.parameters(),
         lr=config.discriminator_learning_rate,
-        betas=(_PURE_GAME_MOMENTUM, 0.999),
+        betas=(_MOMENTUM, 0.999),
         weight_decay=config.discriminator_weight_decay,
         fused=True,
     )
