@@ -89,7 +89,7 @@ CASES = {
         },
         resumable=True,
     ),
-    "rbm": Case({"hidden_size": 32, "batch_size": 16, "num_epochs": 30}, resumable=True),
+    "rbm": Case({"num_members": 2, "hidden_size": 32, "batch_size": 16, "num_epochs": 30}, resumable=True),
     "nade": Case({"num_members": 2, "hidden_size": 32, "batch_size": 16, "num_epochs": 15}, resumable=True),
     "rbm-cf": Case({"num_members": 2, "hidden_size": 16, "batch_size": 16, "num_epochs": 30}, resumable=True),
     "cf-nade": Case(

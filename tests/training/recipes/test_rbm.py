@@ -75,23 +75,29 @@ def test_mean_field_divides_by_the_length_and_is_the_model_s_own_conditional_wit
 
 @pytest.mark.parametrize("objective", ["hybrid", "contrastive"])
 def test_scores_are_the_logits_of_the_visible_units(objective: str) -> None:
-    """From the exported vectors: b + Wᵀσ(c + g Σ W / n^p), with W and b read from the item vectors, for histories of any length.
+    """From the exported vectors: the mean over both members of b + Wᵀσ(c + g Σ W / n^p), for histories of any length.
 
-    An empty history shows σ(c), from which c comes.
+    W / 2 and the mean of b are read from the item vectors, and an empty history shows σ(c), from which c comes.
     """
-    model = train(make_interactions(), Config(**SMALL, objective=objective), Run(seed=0)).model
+    model = train(make_interactions(), Config(**SMALL, objective=objective, num_members=2), Run(seed=0)).model
     weights_IH, bias_I = model.item_vectors_ID[:, :-1].astype(np.float64), model.item_vectors_ID[:, -1].astype(np.float64)
     probs_H = model.encoder.encode(Histories.of([[]]))[0, :-1].astype(np.float64)
     c_H = np.log(probs_H) - np.log1p(-probs_H)
     for items in ([3], [0, 7, 12, 30]):
         divisor = len(items) / 10.0 if objective == "hybrid" else 1.0
-        hidden_H = 1 / (1 + np.exp(-(c_H + weights_IH[items].sum(0) / divisor)))
+        hidden_H = 1 / (1 + np.exp(-(c_H + 2 * weights_IH[items].sum(0) / divisor)))
         np.testing.assert_allclose(model.scores(Histories.of([items]))[0], bias_I + weights_IH @ hidden_H, rtol=1e-4, atol=1e-4)
 
 
 def test_the_contrastive_rule_alone_learns_two_tastes_too() -> None:
     """Even users like even items; of the ten best unseen items of somebody new, chance finds a half."""
-    settings = SMALL | {"num_epochs": 60, "learning_rate": 0.03, "weight_decay": 0.01, "validation_fraction": 0.0}
+    settings = SMALL | {
+        "num_members": 1,
+        "num_epochs": 60,
+        "learning_rate": 0.03,
+        "weight_decay": 0.01,
+        "validation_fraction": 0.0,
+    }
     for chains in ("data", "persistent"):
         model = train(make_interactions(), Config(**settings, objective="contrastive", chains=chains), Run(seed=0)).model
         scores_BI = model.scores(Histories.of([[0, 4, 8], [1, 5, 9]]))
@@ -107,7 +113,7 @@ def test_the_epoch_is_the_best_look_s() -> None:
     looks = dict(run.curves["choose/nDCG@10"])
     chosen = ranker.summary["num_epochs"] - 1
     assert looks[chosen] == max(looks.values())
-    assert max(epoch for epoch, _ in run.curves["fit/prediction_loss"]) == chosen
+    assert max(epoch for epoch, _ in run.curves["fit-3/prediction_loss"]) == chosen
 
 
 def test_without_two_liked_events_of_anybody_it_says_so() -> None:

@@ -16,8 +16,10 @@ class Config(RankerConfig):
     """`contrastive`: the paper's learning rule. `hybrid`: mean-field inference is trained to fill in hidden parts of histories beside it."""
     contrastive_weight: float = Field(default=0.1, ge=0)
     """Hybrid: of the contrastive term beside the prediction; 0 leaves it out."""
+    num_members: int = Field(default=3, ge=1)
+    """RBMs that learn one after the other from different random numbers; the logits of their visible units are averaged."""
     hidden_size: int = Field(default=200, ge=1)
-    """Hidden units, H."""
+    """Hidden units of each, H."""
     init_std: float = Field(default=0.1, ge=0)
     """Standard deviation of the first weights; the practical guide says 0.01 for contrastive divergence."""
     learning_rate: float = Field(default=1e-2, gt=0)

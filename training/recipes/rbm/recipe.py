@@ -1,6 +1,6 @@
 """An RBM over what people liked; an item's score is the logit of its unit, given what the history makes of the hidden units.
 
-Shapes: B users in the batch, I items, H hidden units, D = H + 1 dimensions of the index.
+Shapes: B users in the batch, I items, M members, H hidden units, W = M · H, D = W + 1 dimensions of the index.
 """
 
 from __future__ import annotations
@@ -35,20 +35,27 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         DataError: no user has two liked events.
     """
     summary: dict[str, Any] = {}
-    model: BernoulliRBM | None = None
+    models: list[BernoulliRBM] = []
     num_epochs = config.num_epochs
     if config.validation_fraction:
-        model, stopping = choose(data, config, run)
+        chosen, stopping = choose(data, config, run)
+        models = [chosen]
         num_epochs = stopping.best.epoch + 1
         summary["validation"] = stopping.summary(run.curves["choose/nDCG@10"])
     # A refit that would be cut short is worth less than the model that chose.
-    summary |= {"num_epochs": num_epochs, "refit": model is None or not run.out_of_time}
-    if model is None or summary["refit"]:
-        model = learn(data, config, run, name="fit", num_epochs=num_epochs)
-    model = model.cpu()
+    summary |= {"num_epochs": num_epochs, "refit": not models or not run.out_of_time}
+    if summary["refit"]:
+        models = [
+            learn(data, config, run, name=f"fit-{member}", member=member, num_epochs=num_epochs)
+            for member in range(1, config.num_members + 1)
+        ]
+    models = [model.cpu() for model in models]
     with torch.no_grad():
-        vectors_ID = torch.cat([model.weights_HD.T, model.visible_bias_D[:, None]], dim=1).numpy()
-        encoder = history_encoder(model.weights_HD.T[None], _Head(model, *_scaling(config)))
+        # A mean of inner products is one inner product with all vectors beside each other, divided by M.
+        weights_IW = torch.cat([model.weights_HD for model in models]).T
+        bias_I1 = torch.stack([model.visible_bias_D for model in models]).sum(0)[:, None]
+        vectors_ID = torch.cat([weights_IW, bias_I1], dim=1).numpy() / np.float32(len(models))
+        encoder = history_encoder(weights_IW[None], _Head(models, *_scaling(config)))
     policy = HistoryPolicy(data.positive_threshold)
     return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
 
@@ -69,7 +76,7 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[BernoulliRBM, 
 
         stopping.look(phase, epoch, lambda: held.ndcg(scores))
 
-    model = learn(held.fit, config, run, name="choose", num_epochs=config.num_epochs, watch=watch, best=stopping.best)
+    model = learn(held.fit, config, run, name="choose", member=0, num_epochs=config.num_epochs, watch=watch, best=stopping.best)
     return model, stopping
 
 
@@ -79,12 +86,13 @@ def learn(
     run: Run,
     *,
     name: str,
+    member: int,
     num_epochs: int,
     watch: Watch | None = None,
     **stateful: Best,
 ) -> BernoulliRBM:
-    """Batch after batch of users."""
-    random = run.generator()
+    """Batch after batch of users; each member has random numbers of its own."""
+    random = run.generator(member)
     liked = data.positives().histories()
     users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
     if not len(users):
@@ -145,16 +153,16 @@ def _scaling(config: Config) -> tuple[float, float]:
 
 
 class _Head(nn.Module):
-    """Σ_h W_h and n to the query [σ(c + g Σ_h W_h / n^p); 1]."""
+    """Σ_h W_h of all members, beside each other, and n to the query [σ(c + g Σ_h W_h / n^p); 1]."""
 
-    bias_H: Tensor
+    bias_W: Tensor
 
-    def __init__(self, model: BernoulliRBM, scale: float, exponent: float) -> None:
+    def __init__(self, models: list[BernoulliRBM], scale: float, exponent: float) -> None:
         super().__init__()
-        self.register_buffer("bias_H", model.hidden_bias_H.detach())
+        self.register_buffer("bias_W", torch.cat([model.hidden_bias_H.detach() for model in models]))
         self.scale = scale
         self.exponent = exponent
 
-    def forward(self, sums_BH: Tensor, lengths_B1: Tensor) -> Tensor:
-        hidden_BH = torch.sigmoid(self.bias_H + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BH)
-        return torch.cat([hidden_BH, torch.ones_like(lengths_B1)], dim=1)
+    def forward(self, sums_BW: Tensor, lengths_B1: Tensor) -> Tensor:
+        hidden_BW = torch.sigmoid(self.bias_W + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BW)
+        return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)
