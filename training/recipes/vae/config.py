@@ -12,7 +12,7 @@ from training.config import RankerConfig
 class Config(RankerConfig):
     """Hyper-parameters; defaults were chosen on parts of MovieLens 100K's training data."""
 
-    num_members: int = Field(default=4, ge=1)
+    num_members: int = Field(default=8, ge=1)
     """Autoencoders in the committee, trained at once; their logits are averaged. The paper has one."""
     hidden_size: int = Field(default=200, ge=0)
     """Tanh units of each encoder; 0 for none. The paper has 600."""
@@ -44,7 +44,7 @@ class Config(RankerConfig):
     """Length of the cosine; validation may choose to stop earlier on it."""
     validation_fraction: float = Field(default=0.3, ge=0, lt=1)
     """Share of each user's events held out to choose the epoch; 0 takes the last epoch."""
-    validation_members: int = Field(default=2, ge=1)
+    validation_members: int = Field(default=4, ge=1)
     """Members of the committee that chooses."""
     validate_every: int = Field(default=5, ge=1)
     """Epochs between looks at the validation data."""

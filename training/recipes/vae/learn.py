@@ -25,7 +25,7 @@ Watch = Callable[[Phase, int, Vae], None]
 """Told of every epoch's end; it may stop the phase."""
 
 _ACTIVE = 0.01
-"""A latent dimension takes part if its mean varies by more than this between users, Burda et al. 2016, section 5.2."""
+"""A latent dimension is active if the variance of its mean between users is above this, Burda et al. 2016."""
 
 
 class Batch(NamedTuple):
