@@ -34,7 +34,7 @@ class Config(RankerConfig):
 
     conditionals: Literal["bernoulli", "softmax"] = "bernoulli"
     """`bernoulli`: the paper's, each item that is not observed liked or not. `softmax`: which of them are the hidden likes."""
-    num_members: int = Field(default=4, ge=1)
+    num_members: int = Field(default=8, ge=1)
     """Networks in the ensemble, trained at once; their logits are averaged."""
     hidden_size: int = Field(default=200, ge=1)
     """Hidden units of each; the paper has 500."""
@@ -44,11 +44,11 @@ class Config(RankerConfig):
     """Share of hidden units switched off in training."""
     hidden_fraction: Annotated[float, Field(gt=0, lt=1)] | Literal["uniform"] = 0.5
     """Chance of each like to be hidden; `uniform` draws it for each user and batch, as the paper draws the split of an order."""
-    user_weight_exponent: float = Field(default=0.5, ge=0, le=1)
+    user_weight_exponent: float = Field(default=0.0, ge=0, le=1)
     """A user's loss is divided by the number of hidden likes to this power: 0 counts likes alike, 1 users alike."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, on a cosine to zero over the epochs."""
-    weight_decay: float = Field(default=0.3, ge=0)
+    weight_decay: float = Field(default=0.15, ge=0)
     """Of AdamW."""
     batch_size: int = Field(default=128, ge=1)
     """Users."""
