@@ -39,7 +39,7 @@ class Config(RankerConfig):
     """`fixed`: each member learns one order. `order-agnostic`: each learns all orders, by a random split of a random order a row."""
     order: Literal["natural", "random"] = "random"
     """Fixed: `natural` takes the columns as they stand for every member; `random` draws an order for each."""
-    num_members: int = Field(default=4, ge=1)
+    num_members: int = Field(default=2, ge=1)
     """Networks trained one after the other; the ensemble's p is the mean of theirs. The paper's fixed form has 1."""
     num_orders: int = Field(default=8, ge=1)
     """Order-agnostic: random orders in which each member is asked; p is the mean over them. The paper's ensembles have up to 128."""
@@ -51,11 +51,11 @@ class Config(RankerConfig):
     """Of the hidden units; the paper has sigmoid, and relu in the deep form."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of hidden units switched off in training."""
-    learning_rate: float = Field(default=5e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, on a cosine to zero over the epochs; the paper has plain gradient steps."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Of AdamW, on the weights; biases go free."""
-    batch_size: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=20, ge=1)
     """Rows."""
     num_epochs: int = Field(default=40, ge=1)
     """Length of the cosine; validation may choose to stop earlier on it. The order-agnostic form needs ten times as many."""
