@@ -32,7 +32,7 @@ class Config(RankerConfig):
     """Standard deviation of the first weights W. The paper: 0.01."""
     init_rated_std: float = Field(default=0.1, ge=0)
     """That of the first D."""
-    init_slope: float = Field(default=0.2, ge=0)
+    init_slope: float = Field(default=0.1, ge=0)
     """That of a part of W which rises with the level and is the same for all items, so that learning starts from users' mean ratings."""
     learning_rate: float = Field(default=1e-2, gt=0)
     """Of AdamW, on a cosine to zero over the epochs."""
@@ -42,12 +42,12 @@ class Config(RankerConfig):
     """Hybrid: share of hidden units switched off in training."""
     batch_size: int = Field(default=128, ge=1)
     """Users."""
-    num_epochs: int = Field(default=40, ge=1)
+    num_epochs: int = Field(default=30, ge=1)
     """Length of the cosine; validation may choose to stop earlier on it."""
 
     hidden_fraction: float = Field(default=0.5, gt=0, lt=1)
     """Hybrid: chance of each rating to be hidden."""
-    history_scale: float = Field(default=20.0, gt=0)
+    history_scale: float = Field(default=10.0, gt=0)
     """Hybrid: g in c + g Σ (W + D) / n^p, the logits of the hidden units given a history of n ratings."""
     history_exponent: float = Field(default=1.0, ge=0)
     """Hybrid: p. With g = 1 and p = 0 they are the model's own conditional distribution."""
@@ -56,7 +56,7 @@ class Config(RankerConfig):
 
     rank_by: Literal["liked", "expected"] = "liked"
     """What a rating adds to a score: `liked`, log P(rating ≥ positive threshold), or `expected`, the expected rating."""
-    rating_weight: float = Field(default=2.0, ge=0)
+    rating_weight: float = Field(default=3.0, ge=0)
     """Of it in the score."""
     exposure_weight: float = Field(default=1.0, ge=0)
     """Of the log-odds that an item is rated at all; 0 ranks by ratings alone."""
