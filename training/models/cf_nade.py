@@ -5,13 +5,15 @@ A *history* is whatever was rated together: the ratings of one user over the ite
 
 Levels are whole numbers: 0 for no rating, 1 … K from the lowest rating to the highest.
 
-Shapes: B histories, C columns, K levels, M members, H hidden units, G units of the last hidden layer, J rank of factored weights.
+Shapes: B histories, C columns, K levels, M members, H hidden units, G units of the last hidden layer, J rank of factored weights,
+N events, S of which are seen and P not, over all members.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,22 @@ def level_steps(levels: Tensor, num_levels: int) -> Tensor:
     thresholds_K1 = torch.arange(1, num_levels + 1, dtype=levels.dtype, device=levels.device)[:, None]
     reached: Tensor = levels[..., None, :] >= thresholds_K1
     return reached
+
+
+class Events(NamedTuple):
+    """The ratings of B histories, one after the other.
+
+    Attributes:
+        rows_N: the history of each, int64.
+        columns_N: what was rated, int64.
+        levels_N: from 1, int64.
+        num_rows: B.
+    """
+
+    rows_N: Tensor
+    columns_N: Tensor
+    levels_N: Tensor
+    num_rows: int
 
 
 class CFNADE(nn.Module):
@@ -87,7 +105,7 @@ class CFNADE(nn.Module):
         self.input_MKCH = normal(num_members, num_levels, num_columns, rank or first, scale=input_scale)
         self.input_basis_MJH = normal(num_members, rank, first, scale=rank**-0.5) if rank else None
         # Zeros: a column that nobody rated keeps its prior.
-        self.output_MGKC = nn.Parameter(torch.zeros(num_members, rank or last, num_levels, num_columns))
+        self.output_MCKG = nn.Parameter(torch.zeros(num_members, num_columns, num_levels, rank or last))
         self.output_basis_MGJ = normal(num_members, last, rank, scale=rank**-0.5) if rank else None
         self.hidden_bias_MH = nn.Parameter(torch.zeros(num_members, first))
         self.second_MHG = normal(num_members, first, last, scale=first**-0.5) if len(hidden_sizes) > 1 else None
@@ -116,14 +134,17 @@ class CFNADE(nn.Module):
 
     def output_table(self) -> Tensor:
         """Σ_{j≤k} of b^j, α^j + β^j and V^j, behind each other, [M, K, C, 2 + G]: s = table · [1, d, h]."""
-        steps: Tensor = self.output_MGKC
+        steps: Tensor = self.output_MCKG
         if self.output_basis_MGJ is not None:
-            steps = torch.einsum("mgj,mjkc->mgkc", self.output_basis_MGJ, steps)
-        offsets_MKC = torch.zeros_like(self.bias_MKC)
-        if self.offset_MK is not None and self.offset_MKC is not None:
-            offsets_MKC = self.offset_MK[..., None] + self.offset_MKC
-        parts = [self.bias_MKC[..., None], offsets_MKC[..., None], steps.permute(0, 2, 3, 1)]
+            steps = torch.einsum("mgj,mckj->mckg", self.output_basis_MGJ, steps)
+        parts = [self.bias_MKC[..., None], self._slopes()[..., None], steps.transpose(1, 2)]
         return torch.cat(parts, dim=-1).cumsum(dim=1)
+
+    def _slopes(self) -> Tensor:
+        """α + β, [M, K, C]; zeros without the offset."""
+        if self.offset_MK is None or self.offset_MKC is None:
+            return torch.zeros_like(self.bias_MKC)
+        return self.offset_MK[..., None] + self.offset_MKC
 
     def sums(self, levels_MBC: Tensor) -> Tensor:
         """Σ_i Σ_{j≤r_i} W^j_{:,m_i} [M, B, H] of the ratings seen, linear in their number."""
@@ -163,12 +184,49 @@ class CFNADE(nn.Module):
         hidden_MBG = self.hidden(self.sums(levels_MBC), lengths_MB, generator)
         if self.output_basis_MGJ is not None:
             hidden_MBG = hidden_MBG @ self.output_basis_MGJ
-        steps_MBX = hidden_MBG @ self.output_MGKC.flatten(2)
-        steps_MBKC = steps_MBX.view(*steps_MBX.shape[:2], self.num_levels, self.num_columns) + self.bias_MKC[:, None]
-        if self.offset_MK is not None and self.offset_MKC is not None:
-            slopes_MKC = self.offset_MK[..., None] + self.offset_MKC
-            steps_MBKC = steps_MBKC + self.offsets(levels_MBC)[..., None, None] * slopes_MKC[:, None]
+        steps_MBX = hidden_MBG @ self.output_MCKG.flatten(1, 2).mT
+        steps_MBKC = steps_MBX.unflatten(2, (self.num_columns, self.num_levels)).transpose(2, 3) + self.bias_MKC[:, None]
+        if self.offset_shrinkage is not None:
+            steps_MBKC = steps_MBKC + self.offsets(levels_MBC)[..., None, None] * self._slopes()[:, None]
         return steps_MBKC.cumsum(dim=2)
+
+    def scores_of_hidden(self, events: Events, is_visible_MN: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Scores of the events that are not visible, given those that are: what `forward` gives, without the rest of its columns.
+
+        Args:
+            events: of the histories.
+            is_visible_MN: which of them each member sees.
+            generator: switches hidden units off, in training.
+
+        Returns:
+            One row for each hidden event, member by member in the order of the events, [P, K].
+        """
+        members_S, seen_S = is_visible_MN.nonzero(as_tuple=True)
+        cells_S = (members_S * self.num_levels + events.levels_N[seen_S] - 1) * self.num_columns + events.columns_N[seen_S]
+        table_XH = self.input_MKCH.cumsum(dim=1).flatten(0, 2)
+        places_S = members_S * events.num_rows + events.rows_N[seen_S]
+        shape_MB = (self.num_members, events.num_rows)
+        sums_MBH = table_XH.new_zeros(math.prod(shape_MB), table_XH.shape[1])
+        sums_MBH = sums_MBH.index_add(0, places_S, table_XH.index_select(0, cells_S)).unflatten(0, shape_MB)
+        if self.input_basis_MJH is not None:
+            sums_MBH = sums_MBH @ self.input_basis_MJH
+        lengths_MB = torch.bincount(places_S, minlength=math.prod(shape_MB)).view(shape_MB).to(sums_MBH.dtype)
+        hidden_MBG = self.hidden(sums_MBH, lengths_MB, generator)
+        if self.output_basis_MGJ is not None:
+            hidden_MBG = hidden_MBG @ self.output_basis_MGJ
+        members_P, events_P = (~is_visible_MN).nonzero(as_tuple=True)
+        columns_P, rows_P = events.columns_N[events_P], members_P * events.num_rows + events.rows_N[events_P]
+        outputs_PKG = self.output_MCKG.flatten(0, 1).index_select(0, members_P * self.num_columns + columns_P)
+        hidden_PG = hidden_MBG.flatten(0, 1).index_select(0, rows_P)
+        steps_PK = (outputs_PKG @ hidden_PG[..., None])[..., 0] + self.bias_MKC[members_P, :, columns_P]
+        if self.offset_MK is not None and self.offset_MKC is not None:
+            above_S = events.levels_N[seen_S] - self.mean_levels_C[events.columns_N[seen_S]]
+            above_MB = (
+                torch.zeros_like(lengths_MB).flatten().index_add(0, places_S, above_S.to(lengths_MB.dtype)).view(shape_MB)
+            )
+            slopes_PK = self.offset_MK[members_P] + self.offset_MKC[members_P, :, columns_P]
+            steps_PK = steps_PK + self.shrunk(above_MB, lengths_MB).flatten()[rows_P, None] * slopes_PK
+        return steps_PK.cumsum(dim=1)
 
     def log_likelihood(self, levels_BC: Tensor, order_D: Tensor) -> Tensor:
         """The log-likelihood of the ratings in the columns of `order_D`, by the chain rule in that order, nats, [M, B].

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.models.cf_nade import CFNADE, level_steps
+from training.models.cf_nade import CFNADE, Events, level_steps
 
 C, K = 7, 3
 
@@ -91,12 +91,29 @@ def test_scores_are_those_of_the_equations_written_out(shape: dict[str, int]) ->
                 assert scores_MBKC[member, row, level, column].item() == pytest.approx(expected.item())
 
 
+@SHAPES
+def test_scores_of_hidden_events_are_those_of_whole_rows(shape: dict[str, int]) -> None:
+    """Event by event against dense levels of what each member sees."""
+    made, levels_BC = model(members=2, **shape), histories_BC()
+    rows_N, columns_N = levels_BC.nonzero(as_tuple=True)
+    events = Events(rows_N, columns_N, levels_BC[rows_N, columns_N].long(), len(levels_BC))
+    is_visible_MN = torch.rand(2, len(rows_N), generator=torch.Generator().manual_seed(4)) < 0.5
+    visible_MBC = torch.zeros(2, *levels_BC.shape)
+    for member in range(2):
+        seen_N = is_visible_MN[member]
+        visible_MBC[member, rows_N[seen_N], columns_N[seen_N]] = levels_BC[rows_N[seen_N], columns_N[seen_N]]
+    with torch.no_grad():
+        scores_MBKC = made(visible_MBC)
+        wanted_PK = torch.cat([scores_MBKC[m, rows_N[~seen], :, columns_N[~seen]] for m, seen in enumerate(is_visible_MN)])
+        assert len(wanted_PK) > 10
+        torch.testing.assert_close(made.scores_of_hidden(events, is_visible_MN), wanted_PK)
+
+
 def test_weights_are_shared_by_levels() -> None:
     """What a rating of k adds, less what k − 1 adds, is the k-th step's own weight; likewise for scores."""
     made = model()
     torch.testing.assert_close(made.input_table().diff(dim=1), made.input_MKCH[:, 1:])
-    steps_MKCG = made.output_MGKC.permute(0, 2, 3, 1)
-    torch.testing.assert_close(made.output_table()[..., 2:].diff(dim=1), steps_MKCG[:, 1:])
+    torch.testing.assert_close(made.output_table()[..., 2:].diff(dim=1), made.output_MCKG.transpose(1, 2)[:, 1:])
     assert level_steps(torch.tensor([[0.0, 1.0, 3.0]]), 3)[0].T.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
 
 
@@ -106,10 +123,10 @@ def test_factored_weights_are_the_products_of_their_factors(layers: int) -> None
     factored, whole = model(members=2, layers=layers, rank=2), model(members=2, layers=layers)
     with torch.no_grad():
         for name, weights in whole.named_parameters():
-            if name not in {"input_MKCH", "output_MGKC"}:
+            if name not in {"input_MKCH", "output_MCKG"}:
                 weights.copy_(factored.get_parameter(name))
         whole.input_MKCH.copy_(torch.einsum("mkcj,mjh->mkch", factored.input_MKCH, factored.input_basis_MJH))
-        whole.output_MGKC.copy_(torch.einsum("mgj,mjkc->mgkc", factored.output_basis_MGJ, factored.output_MGKC))
+        whole.output_MCKG.copy_(torch.einsum("mgj,mckj->mckg", factored.output_basis_MGJ, factored.output_MCKG))
         levels_MBC = histories_BC().expand(2, -1, -1)
         torch.testing.assert_close(factored(levels_MBC), whole(levels_MBC))
 

@@ -55,10 +55,14 @@ class Config(RankerConfig):
     polyak: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the average of the weights over the steps that is used in the end; 0 for none. The paper: 0.995."""
 
+    exposure_target: Literal["rated", "liked"] = "liked"
+    """What the history encoder beside the ratings learns to predict: everything that somebody rates, or what they rate high."""
     exposure_weight: Weight = 1.0
-    """Of log p(rated | history) in the score, next to log P(rating ≥ positive threshold); 0 ranks by the ratings alone."""
-    rating_weight: Weight | Literal["validation"] = "validation"
+    """Of log p(target | history) in the score, next to log P(rating ≥ positive threshold); 0 ranks by the ratings alone."""
+    rating_weight: Weight | Literal["validation"] = 1.0
     """Of log P(rating ≥ positive threshold) in the score; `validation` chooses it by nDCG@10 on held-out events."""
+    demote_low: bool = False
+    """Items that somebody rated low come last in their ranking, whatever the scores."""
     exposure_members: int = Field(default=2, ge=1)
     """Encoders that learn what people rate at all, trained at once."""
     exposure_hidden_size: int = Field(default=200, ge=1)
@@ -77,7 +81,7 @@ class Config(RankerConfig):
     table_rank: int = Field(default=64, ge=1)
     """The item-based form's scores of known users are kept to this rank, so that a user's row is short: this many numbers a level."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
-    """Share of each user's ratings held out to choose epochs and weights; 0 takes the last epoch, and needs both weights as numbers."""
+    """Share of each user's ratings held out to choose epochs and weights; 0 takes the last epoch, and needs weights as numbers."""
     validation_members: int = Field(default=1, ge=1)
     """Models of each form that choose."""
     validate_every: int = Field(default=5, ge=1)
@@ -89,7 +93,7 @@ class Config(RankerConfig):
     def _validation_has_data(self) -> Self:
         if self.validation_fraction == 0 and "validation" in (self.item_weight, self.rating_weight):
             raise ValueError(
-                "item_weight=validation and rating_weight=validation need a validation_fraction above 0; give both as numbers"
+                "item_weight=validation and rating_weight=validation need a validation_fraction above 0; give numbers"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""What people rate at all, log p(rated | history): the part of a ranking that ratings don't know.
+"""What people rate at all, or what they come to like, log p(chosen | history): the part of a ranking that ratings don't know.
 
 Shapes: B users in the batch, I items, M members, N = M · B.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 from app.bundle import Histories
 from training.data import Interactions
 from training.data.batches import multi_hot, shuffled
+from training.errors import DataError
 from training.loop import Run
 from training.models.history import HistoryCommittee
 from training.objectives.irgan import likelihood_loss, policy_log_probs
@@ -29,9 +30,17 @@ def channels(histories: Histories, data: Interactions, device: torch.device) -> 
 
 
 def learn_exposure(data: Interactions, config: Config, run: Run, *, name: str) -> HistoryCommittee:
-    """Half of what a user rated is hidden, high or low, and the hidden half predicted: one softmax over all that is not visible."""
+    """Half of what a user rated is hidden, high or low, and the hidden half predicted, or what was liked in it.
+
+    With the target `rated` there is one softmax over all items that are not visible. With `liked` what is visible and low stays in it, so
+    that the model learns that this is not liked later.
+
+    Raises:
+        DataError: nothing is there to be predicted.
+    """
     random = run.generator(4)
-    counts_I = torch.from_numpy(np.bincount(data.item_rows, minlength=data.num_items)).float() + 0.5
+    wanted = data.positives() if config.exposure_target == "liked" else data
+    counts_I = torch.from_numpy(np.bincount(wanted.item_rows, minlength=data.num_items)).float() + 0.5
     model = HistoryCommittee(
         num_items=data.num_items,
         num_channels=2,
@@ -45,7 +54,12 @@ def learn_exposure(data: Interactions, config: Config, run: Run, *, name: str) -
         model.parameters(), lr=config.exposure_learning_rate, weight_decay=config.exposure_weight_decay, fused=True
     )
     histories = data.histories()
-    users = np.flatnonzero(histories.lengths)
+    users = np.flatnonzero(wanted.histories().lengths)
+    if not len(users):
+        raise DataError(
+            f"none of {len(data)} ratings reaches the positive threshold {data.positive_threshold:g}, so nothing says what is liked; "
+            "give another threshold, or --set exposure_target=rated"
+        )
     num_updates = config.exposure_epochs * -(-len(users) // config.exposure_batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_updates)
     with run.phase(name, config.exposure_epochs, model=model, optimizer=optimizer, schedule=schedule, random=random) as phase:
@@ -55,12 +69,9 @@ def learn_exposure(data: Interactions, config: Config, run: Run, *, name: str) -
                 whole_BX = channels(histories.take(users_B), data, run.device)
                 drawn_MBX = torch.rand(config.exposure_members, *whole_BX.shape, generator=random)
                 visible_MBX = whole_BX * (drawn_MBX >= 0.5).to(run.device)
-                # Members stand beside each other like more users.
-                visible_NI, hidden_NI = (
-                    part.unflatten(-1, (2, data.num_items)).sum(dim=-2).flatten(0, 1)
-                    for part in (visible_MBX, whole_BX - visible_MBX)
-                )
-                log_probs_NI = policy_log_probs(model(visible_MBX, random).flatten(0, 1), excluded_BI=visible_NI.bool())
+                logits_NI = model(visible_MBX, random).flatten(0, 1)  # members stand beside each other like more users
+                visible_NI, hidden_NI = _of_target(visible_MBX, config), _of_target(whole_BX - visible_MBX, config)
+                log_probs_NI = policy_log_probs(logits_NI, excluded_BI=visible_NI.bool())
                 weights_N = hidden_NI.sum(dim=1).clamp(min=1.0) ** -_USER_WEIGHT_EXPONENT / len(hidden_NI)
                 loss = likelihood_loss(log_probs_NI, hidden_NI, weights_N)
                 optimizer.zero_grad()
@@ -70,3 +81,9 @@ def learn_exposure(data: Interactions, config: Config, run: Run, *, name: str) -
                 losses.append(loss.item())
             phase.log(likelihood=-float(np.mean(losses)))
     return model
+
+
+def _of_target(events_MBX: Tensor, config: Config) -> Tensor:
+    """What counts of some events, [N, I]: those of the first channel, which holds what was liked, or of both."""
+    liked_MBI, low_MBI = events_MBX.chunk(2, dim=-1)
+    return (liked_MBI if config.exposure_target == "liked" else liked_MBI + low_MBI).flatten(0, 1)

@@ -1,6 +1,6 @@
 """One form of CF-NADE: histories, a random part of each shown, the rest to be predicted.
 
-Shapes: B histories, C columns, K levels, M members, N hidden ratings.
+Shapes: B histories, C columns, K levels, M members, N ratings, P hidden ones of all members.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from training.data.batches import shuffled
 from training.loop import Best, Phase, Run
-from training.models.cf_nade import CFNADE
+from training.models.cf_nade import CFNADE, Events
 from training.objectives import ordinal as objectives
 from training.recipes.cf_nade.config import Config
 from training.recipes.cf_nade.levels import Table
@@ -79,7 +79,7 @@ def learn(
         mean_levels_C=table.mean_levels(PRIOR_STRENGTH),
         generator=random,
     ).to(run.device)
-    average = copy.deepcopy(model)
+    average = copy.deepcopy(model) if config.polyak else model
     weights, biases = model.weights_and_biases()
     optimizer = torch.optim.AdamW(
         [{"params": weights, "weight_decay": settings.weight_decay}, {"params": biases, "weight_decay": 0.0}],
@@ -102,12 +102,13 @@ def learn(
         for epoch in phase:
             losses: list[float] = []
             for rows_B in shuffled(rows, config.batch_size, random):
-                loss = hidden_loss(model, table.dense(rows_B, run.device), config, random)
+                loss = hidden_loss(model, table.events(rows_B, run.device), config, random)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                polyak_step(average, model, decay=config.polyak, num_steps=schedule.last_epoch)
+                if config.polyak:
+                    polyak_step(average, model, decay=config.polyak, num_steps=schedule.last_epoch)
                 losses.append(loss.item())
             phase.log(cost=float(np.mean(losses)))
             if watch is not None:
@@ -115,37 +116,32 @@ def learn(
     return average
 
 
-def hidden_loss(model: CFNADE, levels_BC: Tensor, config: Config, random: torch.Generator) -> Tensor:
+def hidden_loss(model: CFNADE, events: Events, config: Config, random: torch.Generator) -> Tensor:
     """The mean cost of a rating, estimated without bias over all orders of each history; nats.
 
     Each member has another part hidden. A history is shown with a chance that is drawn for it, which makes every number of visible
     ratings as likely; see `order_agnostic_loss`.
     """
-    shape_MBC = (model.num_members, *levels_BC.shape)
-    chances_MB1 = config.least_visible + (1.0 - config.least_visible) * torch.rand(*shape_MBC[:2], 1, generator=random)
-    is_visible_MBC = (torch.rand(shape_MBC, generator=random) < chances_MB1).to(levels_BC.device)
-    scores_MBKC = model(levels_BC * is_visible_MBC, random)
-    is_hidden_MBC = (levels_BC > 0) & ~is_visible_MBC
-    members_N, rows_N, columns_N = is_hidden_MBC.nonzero(as_tuple=True)
-    levels_N = levels_BC[rows_N, columns_N].long() - 1
-    costs_N = objectives.mixed_cost(scores_MBKC[members_N, rows_N, :, columns_N], levels_N, config.ordinal_weight)
-    num_rated_B = (levels_BC > 0).sum(dim=1).float()
+    num_members, num_rows = model.num_members, events.num_rows
+    chances_MB = config.least_visible + (1.0 - config.least_visible) * torch.rand(num_members, num_rows, generator=random)
+    drawn_MN = torch.rand(num_members, len(events.rows_N), generator=random).to(events.rows_N.device)
+    is_visible_MN = drawn_MN < chances_MB.to(events.rows_N.device)[:, events.rows_N]
+    scores_PK = model.scores_of_hidden(events, is_visible_MN, random)
+    members_P, events_P = (~is_visible_MN).nonzero(as_tuple=True)
+    costs_P = objectives.mixed_cost(scores_PK, events.levels_N[events_P] - 1, config.ordinal_weight)
     # Members stand beside each other like more histories.
-    losses_X = objectives.order_agnostic_loss(
-        costs_N,
-        members_N * len(levels_BC) + rows_N,
-        num_rated_B.repeat(model.num_members),
-        is_hidden_MBC.sum(dim=2).float().flatten(),
-    )
-    return losses_X.sum() / (model.num_members * num_rated_B.sum())
+    rows_P = members_P * num_rows + events.rows_N[events_P]
+    num_rated_B = torch.bincount(events.rows_N, minlength=num_rows).float()
+    num_hidden_X = torch.bincount(rows_P, minlength=num_members * num_rows).float()
+    losses_X = objectives.order_agnostic_loss(costs_P, rows_P, num_rated_B.repeat(num_members), num_hidden_X)
+    return losses_X.sum() / (num_members * len(events.rows_N))
 
 
 @torch.no_grad()
 def polyak_step(average: nn.Module, model: nn.Module, *, decay: float, num_steps: int) -> None:
     """Polyak's average with weights that fall off exponentially: average ← β · average + (1 − β) · model.
 
-    β is `decay`, but smaller in the first steps, (1 + t) / (10 + t), so that the weights' start is soon forgotten; with a decay of 0 the
-    average is the model.
+    β is `decay`, but smaller in the first steps, (1 + t) / (10 + t), so that the weights' start is soon forgotten.
 
     Args:
         average: changed.

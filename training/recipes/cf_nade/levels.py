@@ -15,6 +15,7 @@ from torch import Tensor
 from app.bundle import Histories
 from training.data import Interactions
 from training.errors import DataError
+from training.models.cf_nade import Events
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +86,16 @@ class Table:
         num_rows, num_columns = (data.num_items, data.num_users) if by_item else (data.num_users, data.num_items)
         histories = Histories.from_pairs(rows, columns, scale.levels(data.ratings), num_rows)
         return cls(histories, num_columns, scale.num_levels)
+
+    def events(self, rows_B: np.ndarray, device: torch.device) -> Events:
+        """The ratings of some histories."""
+        taken = self.histories.take(rows_B)
+        return Events(
+            torch.from_numpy(taken.users).to(device),
+            torch.from_numpy(taken.items).to(device),
+            torch.from_numpy(taken.ratings.astype(np.int64)).to(device),
+            len(taken),
+        )
 
     def dense(self, rows_B: np.ndarray, device: torch.device) -> Tensor:
         """Levels of some histories, 0 where there is no rating, float32 [B, C]."""

@@ -62,7 +62,7 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         }
     exposure = learn_exposure(data, config, run, name="exposure")
     parts = assemble(data, scale, models, exposure, weights, table_rank=config.table_rank)
-    return TrainedRanker(_served(parts, data, scale, run), bias_folded=True, summary=summary)
+    return TrainedRanker(_served(parts, data, scale, config, run), bias_folded=True, summary=summary)
 
 
 def _choose(
@@ -93,7 +93,7 @@ def _choose(
     return models, num_epochs, weights, summary
 
 
-def _served(parts: Parts, data: Interactions, scale: Scale, run: Run) -> VectorModel:
+def _served(parts: Parts, data: Interactions, scale: Scale, config: Config, run: Run) -> VectorModel:
     """Encoder, first stage and rescorer.
 
     The first stage is exact in the exposure; what it takes from a regression is the rest of the score.
@@ -112,7 +112,7 @@ def _served(parts: Parts, data: Interactions, scale: Scale, run: Run) -> VectorM
     return VectorModel(
         vectors_ID,
         encoder,
-        HistoryPolicy(data.positive_threshold, "all"),
+        HistoryPolicy(data.positive_threshold, "all", demote_low=config.demote_low),
         user_vectors_UD=parts.queries_UD,
         rescorer=rescorer,
         predicts_ratings=True,
