@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 16,
     "num_epochs": 8,
     "validate_every": 2,
+    "validation_tolerance": 0.0,
 }
 
 
@@ -159,8 +160,8 @@ def test_the_chosen_epoch_is_the_best_on_held_out_events(monkeypatch: pytest.Mon
     told = recipe.train(data, small(num_members=3, validation_members=1), run := Run()).summary
     curve = run.curves["choose/nDCG@10"]
     assert [epoch for epoch, _ in curve] == [1, 3, 5, 7]
-    best_epoch, best_value = max(curve, key=lambda point: (point[1], -point[0]))
-    assert told["validation"]["best"] == {"after": best_epoch + 1, "value": best_value}
+    best_epoch, best_value = max(curve, key=lambda point: (point[1], point[0]))
+    assert told["validation"]["best"]["value"] == best_value
     assert told["num_epochs"] == best_epoch + 1
     assert told["refit"] is True
     (part, *first), (everything, *second) = fits
@@ -182,6 +183,16 @@ def test_without_validation_it_takes_the_last_epoch() -> None:
     trained = recipe.train(make_interactions(), small(validation_fraction=0.0), run := Run())
     assert trained.summary == {"refit": True, "num_epochs": 8}
     assert not any(name.startswith("choose") for name in run.curves)
+
+
+def test_the_last_of_the_looks_that_are_about_as_good_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks of .50, .60, .58, .55: with no tolerance the second, with .03 the third; the summary tells of the best."""
+    for tolerance, wanted in ((0.0, 4), (0.03, 6), (0.2, 8)):
+        values = iter([0.5, 0.6, 0.58, 0.55])
+        monkeypatch.setattr(recipe.HeldOut, "ndcg", lambda *_, values=values: next(values))
+        num_epochs, _, told = recipe.choose(make_interactions(), small(validation_tolerance=tolerance), Run())
+        assert num_epochs == wanted
+        assert told["best"] == {"after": 4, "value": 0.6}
 
 
 def test_low_ratings_are_hidden_when_the_epoch_is_chosen_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,5 +48,7 @@ class Config(RankerConfig):
     """Members of the committee that chooses."""
     validate_every: int = Field(default=5, ge=1)
     """Epochs between looks at the validation data."""
-    patience: int = Field(default=4, ge=1)
+    patience: int = Field(default=6, ge=1)
     """Looks without a better value after which the choosing stops."""
+    validation_tolerance: float = Field(default=0.003, ge=0)
+    """The last look that is at most this far below the best one chooses: so much is noise, and a cosine is better finished."""

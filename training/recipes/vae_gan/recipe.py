@@ -43,7 +43,7 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
 
 
 def choose(data: Interactions, config: Config, run: Run) -> tuple[int, Vae, dict[str, Any]]:
-    """How many epochs rank held-out events best, the autoencoders that showed it as they were at the end, and what to tell of it.
+    """How many epochs rank held-out events as well as any number does, the autoencoders that showed it as they were at the end, and what to tell of it.
 
     Raises:
         DataError: too few events to hold any out.
@@ -70,4 +70,6 @@ def choose(data: Interactions, config: Config, run: Run) -> tuple[int, Vae, dict
         watch=watch,
         best=stopping.best,
     )
-    return stopping.best.epoch + 1, vae, stopping.summary(run.curves[f"choose/{_METRIC}"])
+    curve = run.curves[f"choose/{_METRIC}"]
+    good_enough = [epoch for epoch, value in curve if value >= stopping.best.value - config.validation_tolerance]
+    return good_enough[-1] + 1, vae, stopping.summary(curve)
