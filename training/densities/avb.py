@@ -272,7 +272,7 @@ def model_step(
 
 def bernoulli_log_likelihood(logits: Tensor, rows: Tensor) -> Tensor:
     """Σ_d log p(x_d|z), nats, […]."""
-    return -functional.binary_cross_entropy_with_logits(logits, rows.expand_as(logits), reduction="none").sum(dim=-1)
+    return (rows * logits - functional.softplus(logits)).sum(dim=-1)
 
 
 def measure(

@@ -6,6 +6,8 @@ D dimensions of the index.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -98,6 +100,18 @@ class GeneratorHead(nn.Module):
         return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)
 
 
+class Taste(NamedTuple):
+    """What a discriminator expects of the person who had a history.
+
+    Attributes:
+        weights_MBI: o_j · g(x) + b_j of every item.
+        offsets_MB: w · g(x) + c.
+    """
+
+    weights_MBI: Tensor
+    offsets_MB: Tensor
+
+
 class PreferenceDiscriminator(nn.Module):
     """D: one judge a member, of whether a preference vector belongs to the person who had the history.
 
@@ -121,18 +135,27 @@ class PreferenceDiscriminator(nn.Module):
         self.history_MH1 = nn.Parameter(torch.zeros(num_members, hidden_size, 1))
         self.bias_M1 = nn.Parameter(torch.zeros(num_members, 1))
 
-    def forward(self, history_MBI: Tensor, vectors_MBI: Tensor, mask_MBI: Tensor) -> Tensor:
-        """Logits f of every member, [M, B].
+    def forward(self, history_MBI: Tensor) -> Taste:
+        """What is thought of every item, given the history; `verdicts` of any number of vectors follow from it.
 
         Args:
             history_MBI: 1 where the item is in the history, the condition.
-            vectors_MBI: the preferences to be judged.
-            mask_MBI: 1 for the entries that are shown; the others influence nothing.
         """
         length_MB1 = history_MBI.sum(dim=-1, keepdim=True).clamp(min=1.0)
         hidden_MBH = torch.tanh(history_MBI / length_MB1 @ self.input_MIH + self.input_bias_MH[:, None, :])
         weights_MBI = torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)
+        return Taste(weights_MBI, (hidden_MBH @ self.history_MH1)[..., 0] + self.bias_M1)
+
+    @staticmethod
+    def verdicts(taste: Taste, vectors_MBI: Tensor, mask_MBI: Tensor) -> Tensor:
+        """Logits f of every member, [M, B].
+
+        Args:
+            taste: of the same histories.
+            vectors_MBI: the preferences to be judged.
+            mask_MBI: 1 for the entries that are shown; the others influence nothing.
+        """
         shown_MBI = vectors_MBI * mask_MBI
-        fits_MB = (shown_MBI * weights_MBI).sum(dim=-1) / shown_MBI.sum(dim=-1).clamp(min=1.0)
-        logits_MB: Tensor = fits_MB + (hidden_MBH @ self.history_MH1)[..., 0] + self.bias_M1
+        fits_MB = (shown_MBI * taste.weights_MBI).sum(dim=-1) / shown_MBI.sum(dim=-1).clamp(min=1.0)
+        logits_MB: Tensor = fits_MB + taste.offsets_MB
         return logits_MB

@@ -44,6 +44,10 @@ def strengthen(network: torch.nn.Module, random: torch.Generator) -> None:
             weights.add_(0.5 * torch.randn(weights.shape, generator=random))
 
 
+def verdict(judge: PreferenceDiscriminator, history_MBI: Tensor, vectors_MBI: Tensor, mask_MBI: Tensor) -> Tensor:
+    return judge.verdicts(judge(history_MBI), vectors_MBI, mask_MBI)
+
+
 def batch() -> tuple[Tensor, Tensor, Tensor]:
     """Histories, vectors and masks, [M, B, I] each."""
     random = torch.Generator().manual_seed(2)
@@ -56,17 +60,17 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 def test_masked_entries_do_not_influence_the_verdict() -> None:
     """Other values where the mask is 0 give the same logits to the last bit; other values where it is 1 do not."""
     judge, (history_MBI, vectors_MBI, mask_MBI) = discriminator(), batch()
-    verdict_MB = judge(history_MBI, vectors_MBI, mask_MBI)
+    verdict_MB = verdict(judge, history_MBI, vectors_MBI, mask_MBI)
     elsewhere_MBI = torch.where(mask_MBI > 0, vectors_MBI, 7.0)
-    assert torch.equal(judge(history_MBI, elsewhere_MBI, mask_MBI), verdict_MB)
-    assert not torch.allclose(judge(history_MBI, vectors_MBI + mask_MBI * vectors_MBI.flip(2), mask_MBI), verdict_MB)
+    assert torch.equal(verdict(judge, history_MBI, elsewhere_MBI, mask_MBI), verdict_MB)
+    assert not torch.allclose(verdict(judge, history_MBI, vectors_MBI + mask_MBI * vectors_MBI.flip(2), mask_MBI), verdict_MB)
 
 
 def test_masked_entries_get_no_gradient() -> None:
     """And those that are shown do: the generator learns from what the discriminator saw alone."""
     judge, (history_MBI, vectors_MBI, mask_MBI) = discriminator(), batch()
     vectors_MBI.requires_grad_(True)
-    judge(history_MBI, vectors_MBI, mask_MBI).sum().backward()
+    verdict(judge, history_MBI, vectors_MBI, mask_MBI).sum().backward()
     gradient_MBI = vectors_MBI.grad
     assert gradient_MBI is not None
     assert (gradient_MBI[mask_MBI == 0] == 0).all()
@@ -83,11 +87,11 @@ def test_a_verdict_is_the_formula_written_out() -> None:
         shown_I = vectors_MBI[1, 2] * mask_MBI[1, 2]
         expected = (shown_I * weights_I).sum() / shown_I.sum().clamp(min=1.0)
         expected = expected + hidden_H @ judge.history_MH1[1, :, 0] + judge.bias_M1[1, 0]
-        torch.testing.assert_close(judge(history_MBI, vectors_MBI, mask_MBI)[1, 2], expected)
+        torch.testing.assert_close(verdict(judge, history_MBI, vectors_MBI, mask_MBI)[1, 2], expected)
 
 
 def test_an_empty_history_and_an_empty_mask_have_a_finite_verdict() -> None:
-    verdict_MB = discriminator()(torch.zeros(M, 2, I), torch.zeros(M, 2, I), torch.zeros(M, 2, I))
+    verdict_MB = verdict(discriminator(), torch.zeros(M, 2, I), torch.zeros(M, 2, I), torch.zeros(M, 2, I))
     assert torch.isfinite(verdict_MB).all()
 
 
@@ -103,7 +107,7 @@ def test_members_are_apart(network: str) -> None:
             first, second = player(history_MBI), player(other_MBI)
         else:
             judge = discriminator()
-            first, second = (judge(each_MBI, vectors_MBI, mask_MBI) for each_MBI in (history_MBI, other_MBI))
+            first, second = (verdict(judge, each_MBI, vectors_MBI, mask_MBI) for each_MBI in (history_MBI, other_MBI))
     assert torch.equal(first[1:], second[1:])
     assert not torch.allclose(first[0], second[0])
 

@@ -13,7 +13,7 @@ from training.objectives.adversarial import GeneratorObjective
 class Config(RankerConfig):
     """Hyper-parameters; defaults were chosen on parts of MovieLens 100K's training data."""
 
-    num_members: int = Field(default=8, ge=1)
+    num_members: int = Field(default=4, ge=1)
     """Generators in the committee, each with its own discriminator, trained at once; their scores are averaged."""
     hidden_size: int = Field(default=200, ge=1)
     """Hidden units of each generator."""
@@ -27,7 +27,7 @@ class Config(RankerConfig):
     """What the generator minimises: `minimax`, E[log(1 − D)], or `non-saturating`, −E[log D]."""
     game_weight: float = Field(default=1.0, ge=0)
     """Of the objective, a user; 0 is the twin by likelihood alone, with no discriminator."""
-    likelihood_weight: float = Field(default=0.1, ge=0)
+    likelihood_weight: float = Field(default=1.0, ge=0)
     """Of the hidden events' −log likelihood beside the game; 0 is the pure game."""
     user_weight_exponent: float = Field(default=0.5, ge=0, le=1)
     """A user's likelihood is divided by the number of hidden positives to this power: 0 counts items alike, 1 users alike."""
@@ -58,7 +58,7 @@ class Config(RankerConfig):
 
     validation_fraction: float = Field(default=0.2, ge=0, lt=1)
     """Share of each user's events held out to choose the epoch; 0 takes the last epoch."""
-    validation_members: int = Field(default=2, ge=1)
+    validation_members: int = Field(default=1, ge=1)
     """Members of the committee that chooses."""
     validate_every: int = Field(default=5, ge=1)
     """Epochs between looks at the validation data."""

@@ -76,8 +76,9 @@ def discriminator_step(
     discriminator: PreferenceDiscriminator, optimizer: torch.optim.Optimizer, batch: Batch, vectors_MBI: Tensor
 ) -> dict[str, float]:
     """Tell the hidden parts of histories from the generators' vectors, Algorithm 1; members learn side by side."""
-    real_MB = discriminator(batch.visible_MBI, batch.hidden_MBI, batch.mask_MBI)
-    fake_MB = discriminator(batch.visible_MBI, vectors_MBI.detach(), batch.mask_MBI)
+    taste = discriminator(batch.visible_MBI)
+    real_MB = discriminator.verdicts(taste, batch.hidden_MBI, batch.mask_MBI)
+    fake_MB = discriminator.verdicts(taste, vectors_MBI.detach(), batch.mask_MBI)
     loss = adversarial.discriminator_loss(real_MB, fake_MB)
     optimizer.zero_grad()
     (len(real_MB) * loss).backward()
@@ -97,10 +98,7 @@ def generator_step(
     offered: Offer,
     config: Config,
 ) -> dict[str, float]:
-    """Towards what the discriminators take for real, and beside it towards what the other settings ask for.
-
-    Gradients that are left in the discriminators are cleared by their next step.
-    """
+    """Towards what the discriminators take for real, and beside it towards what the other settings ask for."""
     num_users = batch.hidden_MBI.shape[1]
     hidden_NI = batch.hidden_MBI.flatten(0, 1)
     weights_N = hidden_NI.sum(dim=1).clamp(min=1.0) ** -config.user_weight_exponent
@@ -108,7 +106,9 @@ def generator_step(
     told = {"likelihood": likelihood.item() / len(hidden_NI)}
     loss = -config.likelihood_weight * likelihood
     if discriminator is not None:
-        fake_MB = discriminator(batch.visible_MBI, offered.vectors_MBI, batch.mask_MBI)
+        with torch.no_grad():  # the gradient is the vectors'; the discriminators learn nothing here
+            taste = discriminator(batch.visible_MBI)
+        fake_MB = discriminator.verdicts(taste, offered.vectors_MBI, batch.mask_MBI)
         objective = adversarial.generator_loss(fake_MB, config.objective)
         told["generator_loss"] = objective.item()
         loss = loss + config.game_weight * objective * len(fake_MB) * num_users
