@@ -39,10 +39,8 @@ class Config(RankerConfig):
     least_visible: float = Field(default=0.0, ge=0, lt=1)
     """The share of a history that is shown is drawn between this and 1; above 0 the loss is no likelihood any more. The paper: 0."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
-    """Share of hidden units switched off in training, user-based form. The paper: 0."""
-    item_dropout: float = Field(default=0.3, ge=0, lt=1)
-    """The same, item-based form."""
-    learning_rate: float = Field(default=5e-3, gt=0)
+    """Share of hidden units switched off in training. The paper: 0."""
+    learning_rate: float = Field(default=7e-3, gt=0)
     """Of AdamW, on a cosine to zero over the epochs. The paper: Adam, 1e-3."""
     weight_decay: float = Field(default=1.0, ge=0)
     """Of AdamW on all weights but biases, user-based form. The paper's 0.02 is an L2 penalty in the loss, which is another thing."""
@@ -84,9 +82,9 @@ class Config(RankerConfig):
     """Share of each user's ratings held out to choose epochs and weights; 0 takes the last epoch, and needs weights as numbers."""
     validation_members: int = Field(default=1, ge=1)
     """Models of each form that choose."""
-    validate_every: int = Field(default=5, ge=1)
+    validate_every: int = Field(default=10, ge=1)
     """Epochs between looks at the validation data."""
-    patience: int = Field(default=4, ge=1)
+    patience: int = Field(default=2, ge=1)
     """Looks without a better value after which the choosing stops."""
 
     @model_validator(mode="after")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,27 +29,6 @@ OFFSET_SHRINKAGE = 5.0
 """As many ratings at their columns' means are added to a history when its offset is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class FormSettings:
-    """What the two forms may have different.
-
-    Attributes:
-        dropout, weight_decay: see `Config`.
-        stream: of random numbers.
-    """
-
-    dropout: float
-    weight_decay: float
-    stream: int
-
-
-def form_settings(config: Config, *, by_item: bool) -> FormSettings:
-    """Those of one form."""
-    if by_item:
-        return FormSettings(config.item_dropout, config.item_weight_decay, 2)
-    return FormSettings(config.dropout, config.weight_decay, 0)
-
-
 def learn(
     table: Table,
     config: Config,
@@ -64,8 +42,7 @@ def learn(
     **stateful: Best,
 ) -> CFNADE:
     """Batch after batch of histories; the model of the last step, or the average over the steps."""
-    settings = form_settings(config, by_item=by_item)
-    random = run.generator(settings.stream)
+    random = run.generator(2 if by_item else 0)
     model = CFNADE(
         num_columns=table.num_columns,
         num_levels=table.num_levels,
@@ -74,7 +51,7 @@ def learn(
         rank=config.rank,
         history_exponent=config.history_exponent,
         offset_shrinkage=OFFSET_SHRINKAGE if config.offset else None,
-        dropout=settings.dropout,
+        dropout=config.dropout,
         log_frequencies_KC=table.log_frequencies(PRIOR_STRENGTH),
         mean_levels_C=table.mean_levels(PRIOR_STRENGTH),
         generator=random,
@@ -82,7 +59,10 @@ def learn(
     average = copy.deepcopy(model) if config.polyak else model
     weights, biases = model.weights_and_biases()
     optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": settings.weight_decay}, {"params": biases, "weight_decay": 0.0}],
+        [
+            {"params": weights, "weight_decay": config.item_weight_decay if by_item else config.weight_decay},
+            {"params": biases, "weight_decay": 0.0},
+        ],
         lr=config.learning_rate,
         fused=True,
     )
