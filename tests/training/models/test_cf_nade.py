@@ -53,6 +53,18 @@ def test_the_chances_of_all_ratings_add_up_to_one(shape: dict[str, int], order: 
     assert total == pytest.approx(1.0, abs=1e-9)
 
 
+def test_each_rating_is_conditioned_on_those_before_it_and_on_no_other() -> None:
+    """Three conditionals looked up one by one, the first given nothing."""
+    made, total = model(), 0.0
+    order, levels = [4, 1, 6], [3.0, 1.0, 2.0]
+    seen_C, whole_C = torch.zeros(C), torch.tensor([9.0, 1.0, 9.0, 9.0, 3.0, 9.0, 2.0])
+    with torch.no_grad():
+        for column, level in zip(order, levels, strict=True):
+            total += made(seen_C.expand(1, 1, -1))[0, 0, :, column].log_softmax(dim=0)[int(level) - 1].item()
+            seen_C[column] = level
+        assert made.log_likelihood(whole_C[None], torch.tensor(order)).item() == pytest.approx(total)
+
+
 def test_the_order_matters_to_a_model_that_is_not_trained() -> None:
     """Otherwise the test before would say nothing about orders."""
     levels_BC = torch.tensor([[1, 2, 3, 0, 0, 0, 0]]).float()
