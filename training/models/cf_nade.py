@@ -188,7 +188,8 @@ class CFNADE(nn.Module):
         steps_MBKC = steps_MBX.unflatten(2, (self.num_columns, self.num_levels)).transpose(2, 3) + self.bias_MKC[:, None]
         if self.offset_shrinkage is not None:
             steps_MBKC = steps_MBKC + self.offsets(levels_MBC)[..., None, None] * self._slopes()[:, None]
-        return steps_MBKC.cumsum(dim=2)
+        scores_MBKC: Tensor = steps_MBKC.cumsum(dim=2)
+        return scores_MBKC
 
     def scores_of_hidden(self, events: Events, is_visible_MN: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Scores of the events that are not visible, given those that are: what `forward` gives, without the rest of its columns.
