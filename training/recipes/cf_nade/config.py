@@ -20,7 +20,7 @@ class Config(RankerConfig):
     known users, the user-based form alone for new ones."""
     item_weight: Share | Literal["validation"] = "validation"
     """With `form=both`, weight of the item-based form for known users; `validation` chooses it on held-out ratings."""
-    num_members: int = Field(default=4, ge=1)
+    num_members: int = Field(default=6, ge=1)
     """Models of each form, trained at once; their scores are averaged. The paper: 1."""
     hidden_size: int = Field(default=100, ge=1)
     """Hidden units of each layer. The paper: 500."""
