@@ -59,7 +59,7 @@ class Config(RankerConfig):
     """Of log p(target | history) in the score, next to log P(rating ≥ positive threshold); 0 ranks by the ratings alone."""
     rating_weight: Weight | Literal["validation"] = 1.0
     """Of log P(rating ≥ positive threshold) in the score; `validation` chooses it by nDCG@10 on held-out events."""
-    demote_low: bool = False
+    demote_low: bool = True
     """Items that somebody rated low come last in their ranking, whatever the scores."""
     exposure_members: int = Field(default=2, ge=1)
     """Encoders that learn what people rate at all, trained at once."""

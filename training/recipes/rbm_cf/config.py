@@ -60,6 +60,8 @@ class Config(RankerConfig):
     """Of it in the score."""
     exposure_weight: float = Field(default=1.0, ge=0)
     """Of the log-odds that an item is rated at all; 0 ranks by ratings alone."""
+    demote_low: bool = True
+    """Items that somebody rated low come last in their ranking, whatever the scores."""
 
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of each user's ratings held out to choose the epoch by RMSE; 0 takes the last epoch."""

@@ -58,7 +58,7 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
             learn(data, levels, config, run, name=f"fit-{member}", member=member, num_epochs=num_epochs)
             for member in range(1, config.num_members + 1)
         ]
-    policy = HistoryPolicy(data.positive_threshold, "all")
+    policy = HistoryPolicy(data.positive_threshold, "all", demote_low=config.demote_low)
     return TrainedRanker(_as_vectors(models, data, levels, config, policy), bias_folded=True, summary=summary)
 
 
