@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from app.bundle import Histories
+from training.errors import DataError
 
 
 def multi_hot(histories: Histories, num_items: int, device: torch.device) -> Tensor:
@@ -19,6 +20,25 @@ def multi_hot(histories: Histories, num_items: int, device: torch.device) -> Ten
     flat[cells] = 1.0
     matrix_BI: Tensor = flat.view(len(histories), num_items)
     return matrix_BI
+
+
+def users_to_hide_from(liked: Histories, ranker: str) -> np.ndarray:
+    """Rows of the users who have two events, of which one can be hidden while the other is seen; int64.
+
+    Args:
+        liked: what each user liked.
+        ranker: who asks, for the message.
+
+    Raises:
+        DataError: there is none.
+    """
+    users = np.flatnonzero(liked.lengths >= 2)
+    if not len(users):
+        raise DataError(
+            f"{ranker} hides a part of what a user liked, and none of {len(liked)} users has two liked events to learn from; "
+            "use another ranker, or more events a user"
+        )
+    return users
 
 
 def shuffled(users: np.ndarray, batch_size: int, generator: torch.Generator) -> list[np.ndarray]:

@@ -1,9 +1,7 @@
 """Choosing the moment to stop on events held out of the training data, for any recipe.
 
-    chosen = EarlyStopping("nDCG@10", every=5, patience=4)
-    held = HeldOut(data, fraction=0.2, rng=run.numpy_rng(1))
-    model = learn(held.fit, config, run, name="choose", …)   # after each epoch: chosen.look(phase, epoch, lambda: held.ndcg(…))
-    model = learn(data, config, run, name="fit", num_epochs=chosen.best.epoch + 1)
+`choose_and_refit` is the whole of it for rankers that learn from likes; `HeldOut` and `EarlyStopping` are its pieces, for those that choose
+by something else.
 
 Shapes: U users looked at, I items.
 """
@@ -11,15 +9,21 @@ Shapes: U users looked at, I items.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from app.bundle import Histories
 from training.data import Interactions, holdout
+from training.data.batches import multi_hot
 from training.errors import DataError
 from training.evaluation.evaluate import validation_metrics
-from training.loop import Best, Phase
+from training.loop import Best, Phase, Run
+
+CHOOSE, FIT = "choose", "fit"
+"""Names of the phase that chooses, on a part of the training data, and of the one that learns from all of it."""
 
 MOST_USERS = 1_000
 """So many users at most are looked at; more make a look longer and the choice no better."""
@@ -111,3 +115,91 @@ class EarlyStopping:
         if curve:
             told["final"] = {"after": curve[-1][0] + 1, "value": curve[-1][1]}
         return told
+
+    def num_epochs(self, curve: list[tuple[int, float]], tolerance: float = 0.0) -> int:
+        """How many epochs to learn for: up to the best look, or to the last one that is worse by no more than `tolerance`."""
+        if not tolerance:
+            return self.best.epoch + 1
+        return max(epoch for epoch, value in curve if self._sign * value >= self.best.value - tolerance) + 1
+
+
+class Choosing(Protocol):
+    """Settings of a ranker that chooses how long it learns."""
+
+    @property
+    def num_epochs(self) -> int:
+        """At most so many."""
+        ...
+
+    @property
+    def validation_fraction(self) -> float:
+        """Share of each user's events held out; 0 takes the last epoch."""
+        ...
+
+    @property
+    def validate_every(self) -> int:
+        """Epochs between looks."""
+        ...
+
+    @property
+    def patience(self) -> int:
+        """Looks without a better value after which the choosing stops."""
+        ...
+
+
+Model = TypeVar("Model")
+Watch = Callable[[Phase, int, Model], None]
+"""Told of every epoch's end; it may stop the phase."""
+
+
+def choose_and_refit(
+    data: Interactions,
+    config: Choosing,
+    run: Run,
+    *,
+    learn: Callable[..., Model],
+    scores: Callable[[Model, Tensor], Tensor],
+    tolerance: float = 0.0,
+) -> tuple[Model, dict[str, Any]]:
+    """Choose the number of epochs by nDCG@10 on a part of the training data, then learn from all of it.
+
+    Args:
+        data: training events.
+        config: how to choose.
+        run: its time budget may leave no time to learn again; then the model that chose is what there is.
+        learn: the recipe's own, `learn(events, name=…, num_epochs=…)`, the name being `CHOOSE` or `FIT`; to choose also with `watch=…`, which
+            it tells of every epoch's end, and `best=…`, which it names among what its phase saves.
+        scores: of all items, [U, I], for likes as zeros and ones, [U, I].
+        tolerance: the last look that is worse than the best by no more than this chooses.
+
+    Returns:
+        The model, and what to tell of how it came about.
+
+    Raises:
+        DataError: too few events to hold any out.
+    """
+    model: Model | None = None
+    num_epochs = config.num_epochs
+    summary: dict[str, Any] = {}
+    if config.validation_fraction:
+        held = HeldOut(data, fraction=config.validation_fraction, rng=run.numpy_rng(1))
+        stopping = EarlyStopping("nDCG@10", every=config.validate_every, patience=config.patience)
+
+        def watch(phase: Phase, epoch: int, model: Model) -> None:
+            @torch.no_grad()
+            def scored(histories: Histories) -> np.ndarray:
+                liked_UI = multi_hot(histories.positives(data.positive_threshold), data.num_items, run.device)
+                scores_UI: np.ndarray = scores(model, liked_UI).cpu().numpy()
+                return scores_UI
+
+            stopping.look(phase, epoch, lambda: held.ndcg(scored))
+
+        model = learn(held.fit, name=CHOOSE, num_epochs=config.num_epochs, watch=watch, best=stopping.best)
+        curve = run.curves[f"{CHOOSE}/nDCG@10"]
+        num_epochs = stopping.num_epochs(curve, tolerance)
+        summary["validation"] = stopping.summary(curve)
+    # A refit that would be cut short is worth less than the model that chose.
+    refit = model is None or not run.out_of_time
+    if model is None or refit:
+        model = learn(data, name=FIT, num_epochs=num_epochs)
+    return model, summary | {"num_epochs": num_epochs, "refit": refit}

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from training.models.layers import with_dropout
+
 _INPUT_SCALE = 0.1
 """Standard deviation of what a rating first adds to a hidden unit."""
 
@@ -168,10 +170,10 @@ class CFNADE(nn.Module):
     def hidden(self, sums_MBH: Tensor, lengths_MB: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The last hidden layer [M, B, G] from the hidden sums and the numbers of ratings."""
         scaled_MBH = sums_MBH / lengths_MB.clamp(min=1.0)[..., None] ** self.history_exponent
-        hidden = self._with_dropout(torch.tanh(scaled_MBH + self.hidden_bias_MH[:, None]), generator)
+        hidden = with_dropout(torch.tanh(scaled_MBH + self.hidden_bias_MH[:, None]), self.dropout, generator)
         if self.second_MHG is None or self.second_bias_MG is None:
             return hidden
-        return self._with_dropout(torch.tanh(hidden @ self.second_MHG + self.second_bias_MG[:, None]), generator)
+        return with_dropout(torch.tanh(hidden @ self.second_MHG + self.second_bias_MG[:, None]), self.dropout, generator)
 
     def forward(self, levels_MBC: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Scores s of every level and column, given the ratings seen, [M, B, K, C].
@@ -244,9 +246,3 @@ class CFNADE(nn.Module):
             total_MB = total_MB + log_probs_MBK.gather(-1, levels_MBC[..., column, None].long() - 1)[..., 0]
             seen_MBC = seen_MBC.index_copy(2, torch.tensor([column]), levels_MBC[..., column, None])
         return total_MB
-
-    def _with_dropout(self, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
-        if generator is None or self.dropout == 0.0:
-            return hidden
-        kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= self.dropout
-        return hidden * kept / (1.0 - self.dropout)

@@ -11,23 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from training.models.layers import normal, with_dropout
+
 _INPUT_SCALE = 0.1
 _OUTPUT_SCALE = 0.05
 """Standard deviations of the first weights: inputs are averages over a history, so they may be larger."""
 _JUDGE_SCALE = 0.01
 """Of the discriminator's weights of preferences: at first it cannot tell."""
-
-
-def _normal(*shape: int, scale: float, generator: torch.Generator) -> nn.Parameter:
-    return nn.Parameter(scale * torch.randn(*shape, generator=generator))
-
-
-def _with_dropout(hidden: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Hidden units with a random share switched off, the rest scaled up; all of them without a generator."""
-    if generator is None or share == 0.0:
-        return hidden
-    kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= share
-    return hidden * kept / (1.0 - share)
 
 
 class PreferenceGenerator(nn.Module):
@@ -57,9 +47,9 @@ class PreferenceGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.dropout = dropout
-        self.input_MIH = _normal(num_members, num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
+        self.input_MIH = normal(num_members, num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_MH = nn.Parameter(torch.zeros(num_members, hidden_size))
-        self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
+        self.output_MHI = normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(output_bias_I.repeat(num_members, 1))
 
     def forward(self, history_MBI: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -71,7 +61,7 @@ class PreferenceGenerator(nn.Module):
         """
         length_MB1 = history_MBI.sum(dim=-1, keepdim=True).clamp(min=1.0)
         hidden_MBH = torch.tanh(history_MBI / length_MB1 @ self.input_MIH + self.input_bias_MH[:, None, :])
-        hidden_MBH = _with_dropout(hidden_MBH, self.dropout, generator)
+        hidden_MBH = with_dropout(hidden_MBH, self.dropout, generator)
         return torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)
 
     def item_vectors(self) -> Tensor:
@@ -128,9 +118,9 @@ class PreferenceDiscriminator(nn.Module):
 
     def __init__(self, *, num_items: int, num_members: int, hidden_size: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.input_MIH = _normal(num_members, num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
+        self.input_MIH = normal(num_members, num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_MH = nn.Parameter(torch.zeros(num_members, hidden_size))
-        self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_JUDGE_SCALE, generator=generator)
+        self.output_MHI = normal(num_members, hidden_size, num_items, scale=_JUDGE_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(torch.zeros(num_members, num_items))
         self.history_MH1 = nn.Parameter(torch.zeros(num_members, hidden_size, 1))
         self.bias_M1 = nn.Parameter(torch.zeros(num_members, 1))

@@ -9,21 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.models.layers import normal, with_dropout
+
 _INPUT_SCALE = 0.1
 _OUTPUT_SCALE = 0.05
 """Standard deviations of the first weights: inputs are averages over a history, so they may be larger."""
-
-
-def _normal(*shape: int, scale: float, generator: torch.Generator) -> nn.Parameter:
-    return nn.Parameter(scale * torch.randn(*shape, generator=generator))
-
-
-def _with_dropout(hidden: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Hidden units with a random share switched off, the rest scaled up; all of them without a generator."""
-    if generator is None or share == 0.0:
-        return hidden
-    kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= share
-    return hidden * kept / (1.0 - share)
 
 
 class HistoryCommittee(nn.Module):
@@ -57,9 +47,9 @@ class HistoryCommittee(nn.Module):
         self.num_items, self.num_channels = num_items, num_channels
         self.num_members = num_members
         self.dropout = dropout
-        self.input_MXH = _normal(num_members, num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
+        self.input_MXH = normal(num_members, num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_MH = nn.Parameter(torch.zeros(num_members, hidden_size))
-        self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
+        self.output_MHI = normal(num_members, hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(log_popularity_I.repeat(num_members, 1))
 
     def forward(self, channels_BX: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -71,7 +61,7 @@ class HistoryCommittee(nn.Module):
         """
         length_B1 = channels_BX.sum(dim=-1, keepdim=True).clamp(min=1.0)
         hidden_MBH = torch.tanh(channels_BX / length_B1 @ self.input_MXH + self.input_bias_MH[:, None, :])
-        hidden_MBH = _with_dropout(hidden_MBH, self.dropout, generator)
+        hidden_MBH = with_dropout(hidden_MBH, self.dropout, generator)
         return torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)
 
 
@@ -95,9 +85,9 @@ class LeaveOneOutDiscriminator(nn.Module):
         super().__init__()
         self.num_items = num_items
         self.dropout = dropout
-        self.input_XH = _normal(num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
+        self.input_XH = normal(num_channels * num_items, hidden_size, scale=_INPUT_SCALE, generator=generator)
         self.input_bias_H = nn.Parameter(torch.zeros(hidden_size))
-        self.output_HI = _normal(hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
+        self.output_HI = normal(hidden_size, num_items, scale=_OUTPUT_SCALE, generator=generator)
         self.output_bias_I = nn.Parameter(torch.zeros(num_items))
 
     def forward(self, channels_BX: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -105,10 +95,10 @@ class LeaveOneOutDiscriminator(nn.Module):
         sums_BH = channels_BX @ self.input_XH
         length_B1 = channels_BX.sum(1, keepdim=True)
         hidden_BH = torch.tanh(sums_BH / length_B1.clamp(min=1.0) + self.input_bias_H)
-        scores_BI = _with_dropout(hidden_BH, self.dropout, generator) @ self.output_HI + self.output_bias_I
+        scores_BI = with_dropout(hidden_BH, self.dropout, generator) @ self.output_HI + self.output_bias_I
         users_N, items_N = channels_BX[:, : self.num_items].nonzero(as_tuple=True)
         others_NH = (sums_BH[users_N] - self.input_XH[items_N]) / (length_B1[users_N] - 1.0).clamp(min=1.0)
-        hidden_NH = _with_dropout(torch.tanh(others_NH + self.input_bias_H), self.dropout, generator)
+        hidden_NH = with_dropout(torch.tanh(others_NH + self.input_bias_H), self.dropout, generator)
         left_out_N = (hidden_NH * self.output_HI.T[items_N]).sum(1) + self.output_bias_I[items_N]
         left_out_BI: Tensor = scores_BI.index_put((users_N, items_N), left_out_N)
         return left_out_BI

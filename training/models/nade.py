@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.models.layers import normal, with_dropout
+
 Activation = Literal["sigmoid", "tanh", "relu"]
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -29,10 +31,6 @@ _OUTPUT_SCALE = 0.1
 _HISTORY_SCALE = 0.1
 _ITEM_SCALE = 0.05
 """Standard deviations of a committee's first weights: its inputs are averages over a history, so they may be larger."""
-
-
-def _normal(*shape: int, scale: float, generator: torch.Generator) -> nn.Parameter:
-    return nn.Parameter(scale * torch.randn(*shape, generator=generator))
 
 
 class Nade(nn.Module):
@@ -74,13 +72,13 @@ class Nade(nn.Module):
         self.dropout = dropout
         self._activation = _ACTIVATIONS[activation]
         into, across = num_dimensions**-0.5, hidden_size**-0.5
-        self.input_DH = _normal(num_dimensions, hidden_size, scale=into, generator=generator)
-        self.mask_DH = _normal(num_dimensions, hidden_size, scale=into, generator=generator) if sees_mask else None
+        self.input_DH = normal(num_dimensions, hidden_size, scale=into, generator=generator)
+        self.mask_DH = normal(num_dimensions, hidden_size, scale=into, generator=generator) if sees_mask else None
         self.input_bias_H = nn.Parameter(torch.zeros(hidden_size))
         deep = num_layers == 2
-        self.second_HH = _normal(hidden_size, hidden_size, scale=across, generator=generator) if deep else None
+        self.second_HH = normal(hidden_size, hidden_size, scale=across, generator=generator) if deep else None
         self.second_bias_H = nn.Parameter(torch.zeros(hidden_size)) if deep else None
-        self.output_DH = _normal(num_dimensions, hidden_size, scale=_OUTPUT_SCALE * across, generator=generator)
+        self.output_DH = normal(num_dimensions, hidden_size, scale=_OUTPUT_SCALE * across, generator=generator)
         self.output_bias_D = nn.Parameter(torch.logit(mean_D))
 
     def forward(self, x_BD: Tensor, order_D: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -191,9 +189,9 @@ class NadeCommittee(nn.Module):
     ) -> None:
         super().__init__()
         self.length_exponent, self.dropout = length_exponent, dropout
-        self.input_MIH = _normal(num_members, num_items, hidden_size, scale=_HISTORY_SCALE, generator=generator)
+        self.input_MIH = normal(num_members, num_items, hidden_size, scale=_HISTORY_SCALE, generator=generator)
         self.input_bias_MH = nn.Parameter(torch.zeros(num_members, hidden_size))
-        self.output_MHI = _normal(num_members, hidden_size, num_items, scale=_ITEM_SCALE, generator=generator)
+        self.output_MHI = normal(num_members, hidden_size, num_items, scale=_ITEM_SCALE, generator=generator)
         self.output_bias_MI = nn.Parameter(torch.logit(mean_I).repeat(num_members, 1))
 
     def forward(self, observed: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -206,7 +204,5 @@ class NadeCommittee(nn.Module):
         lengths = observed.sum(dim=-1, keepdim=True).clamp(min=1.0)
         sums_MBH = observed / lengths**self.length_exponent @ self.input_MIH
         hidden_MBH = torch.tanh(sums_MBH + self.input_bias_MH[:, None, :])
-        if generator is not None and self.dropout:
-            kept_MBH = torch.rand(hidden_MBH.shape, generator=generator).to(hidden_MBH.device) >= self.dropout
-            hidden_MBH = hidden_MBH * kept_MBH / (1.0 - self.dropout)
+        hidden_MBH = with_dropout(hidden_MBH, self.dropout, generator)
         return torch.baddbmm(self.output_bias_MI[:, None, :], hidden_MBH, self.output_MHI)

@@ -15,6 +15,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from training.models.layers import with_dropout
+
 _INPUT_SCALE = 0.1
 """Standard deviation of the first weights: inputs are averages over a bag, so it may be larger than 1/√I."""
 
@@ -227,16 +229,3 @@ class VaeQuery(nn.Module):
         mean_MBZ = first_MBH if self.vae.encoder.hidden is None else self.vae.encoder.mean(torch.tanh(first_MBH))
         last_MBY = self.vae.decoder.last_hidden(mean_MBZ)
         return torch.cat([last_MBY.transpose(0, 1).flatten(1), torch.ones_like(lengths_B1)], dim=1)
-
-
-def by_length(bags: Tensor) -> Tensor:
-    """Each bag divided by its length, so that long ones weigh as much as short ones; an empty one stays empty."""
-    return bags / bags.sum(dim=-1, keepdim=True).clamp(min=1.0)
-
-
-def with_dropout(hidden: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Hidden units with a random share switched off, the rest scaled up; all of them without a generator."""
-    if generator is None or share == 0.0:
-        return hidden
-    kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= share
-    return hidden * kept / (1.0 - share)

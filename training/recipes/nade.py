@@ -5,7 +5,6 @@ Shapes: B users in the batch, I items, M members, H hidden units, N = M · B row
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,20 +12,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from app.bundle import Histories, HistoryPolicy, VectorModel
+from app.bundle import HistoryPolicy, VectorModel
 from training.config import RankerConfig
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.evaluation.selection import EarlyStopping, HeldOut
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import CHOOSE, Watch, choose_and_refit
 from training.export.history import history_encoder
-from training.loop import Best, Phase, Run
+from training.loop import Best, Run
 from training.models.nade import NadeCommittee
 from training.objectives.autoregressive import conditionals_loss, hidden_likes_loss
 from training.ranker import TrainedRanker
-
-Watch = Callable[[Phase, int, NadeCommittee], None]
-"""Told of every epoch's end."""
 
 
 class Config(RankerConfig):
@@ -70,17 +65,14 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     Raises:
         DataError: no user has two liked events.
     """
-    summary: dict[str, Any] = {}
-    committee: NadeCommittee | None = None
-    num_epochs = config.num_epochs
-    if config.validation_fraction:
-        committee, stopping = choose(data, config, run)
-        num_epochs = stopping.best.epoch + 1
-        summary["validation"] = stopping.summary(run.curves["choose/nDCG@10"])
-    # A refit that would be cut short is worth less than the ensemble that chose.
-    summary |= {"num_epochs": num_epochs, "refit": committee is None or not run.out_of_time}
-    if committee is None or summary["refit"]:
-        committee = learn(data, config, run, name="fit", num_members=config.num_members, num_epochs=num_epochs)
+
+    def learn_from(part: Interactions, *, name: str, **rest: Any) -> NadeCommittee:
+        num_members = min(config.validation_members, config.num_members) if name == CHOOSE else config.num_members
+        return learn(part, config, run, name=name, num_members=num_members, **rest)
+
+    committee, summary = choose_and_refit(
+        data, config, run, learn=learn_from, scores=lambda committee, liked_UI: committee(liked_UI).mean(dim=0)
+    )
     committee = committee.cpu()
     with torch.no_grad():
         table_IW = committee.input_MIH.transpose(0, 1).flatten(1)
@@ -91,33 +83,6 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
 
 
-def choose(data: Interactions, config: Config, run: Run) -> tuple[NadeCommittee, EarlyStopping]:
-    """The best epoch on held-out events, and the ensemble as it was at the end."""
-    held = HeldOut(data, fraction=config.validation_fraction, rng=run.numpy_rng(1))
-    stopping = EarlyStopping("nDCG@10", every=config.validate_every, patience=config.patience)
-
-    def watch(phase: Phase, epoch: int, committee: NadeCommittee) -> None:
-        def scores(histories: Histories) -> np.ndarray:
-            liked_BI = multi_hot(histories.positives(data.positive_threshold), data.num_items, run.device)
-            with torch.no_grad():
-                array: np.ndarray = committee(liked_BI).mean(dim=0).cpu().numpy()
-            return array
-
-        stopping.look(phase, epoch, lambda: held.ndcg(scores))
-
-    committee = learn(
-        held.fit,
-        config,
-        run,
-        name="choose",
-        num_members=min(config.validation_members, config.num_members),
-        num_epochs=config.num_epochs,
-        watch=watch,
-        best=stopping.best,
-    )
-    return committee, stopping
-
-
 def learn(
     data: Interactions,
     config: Config,
@@ -126,7 +91,7 @@ def learn(
     name: str,
     num_members: int,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[NadeCommittee] | None = None,
     **stateful: Best,
 ) -> NadeCommittee:
     """Batch after batch of users; each member has another part of a history hidden.
@@ -136,12 +101,7 @@ def learn(
     """
     random = run.generator()
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"nade hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "nade")
     committee = NadeCommittee(
         num_items=data.num_items,
         num_members=num_members,

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.models.vae import Vae, VaeQuery, by_length
+from training.models.layers import by_length
+from training.models.vae import Vae, VaeQuery
 from training.objectives.elbo import bernoulli_log_likelihood
 
 I = 9  # noqa: E741 - the legend's letter

@@ -128,10 +128,9 @@ def test_scores_do_not_depend_on_who_asks_when() -> None:
     config, run = small(num_query_draws=3), Run(seed=4)
     posterior, decoder, _ = networks()
     model = Model(posterior, decoder)
-    histories = DATA.histories()
-    first_UI = scores(model, histories, DATA, config, run)
-    torch.testing.assert_close(first_UI, scores(model, histories, DATA, config, run))
-    alone_1I = scores(model, histories.take([7]), DATA, config, run)  # type: ignore[arg-type]
+    first_UI = scores(model, liked_BI(), config, run)
+    torch.testing.assert_close(first_UI, scores(model, liked_BI(), config, run))
+    alone_1I = scores(model, liked_BI()[7:8], config, run)
     torch.testing.assert_close(alone_1I[0], first_UI[7], rtol=1e-4, atol=1e-5)
 
 

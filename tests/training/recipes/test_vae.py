@@ -14,10 +14,10 @@ from torch import Tensor
 
 from app.bundle import Histories
 from tests.training.conftest import make_interactions
-from training.data.batches import multi_hot
 from training.errors import DataError
 from training.loop import Run
-from training.models.vae import Vae, by_length
+from training.models.layers import by_length
+from training.models.vae import Vae
 from training.recipes.vae import Config, recipe
 from training.recipes.vae.learn import hide, learn, step
 
@@ -183,30 +183,6 @@ def test_without_validation_it_takes_the_last_epoch() -> None:
     trained = recipe.train(make_interactions(), small(validation_fraction=0.0), run := Run())
     assert trained.summary == {"refit": True, "num_epochs": 8}
     assert not any(name.startswith("choose") for name in run.curves)
-
-
-def test_the_last_of_the_looks_that_are_about_as_good_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks of .50, .60, .58, .55: with no tolerance the second, with .03 the third; the summary tells of the best."""
-    for tolerance, wanted in ((0.0, 4), (0.03, 6), (0.2, 8)):
-        values = iter([0.5, 0.6, 0.58, 0.55])
-        monkeypatch.setattr(recipe.HeldOut, "ndcg", lambda *_, values=values: next(values))
-        num_epochs, _, told = recipe.choose(make_interactions(), small(validation_tolerance=tolerance), Run())
-        assert num_epochs == wanted
-        assert told["best"] == {"after": 4, "value": 0.6}
-
-
-def test_low_ratings_are_hidden_when_the_epoch_is_chosen_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they are when it serves: what is encoded for a look holds liked events alone."""
-    encoded = []
-
-    def listen(histories: Histories, *args: Any) -> Tensor:
-        encoded.append(histories)
-        return multi_hot(histories, *args)
-
-    monkeypatch.setattr(recipe, "multi_hot", listen)
-    recipe.choose(make_interactions(), small(), Run())
-    assert len(encoded) == 4
-    assert all(len(histories.items) and (histories.ratings >= 4.0).all() for histories in encoded)
 
 
 def test_histories_of_one_event_are_refused_in_plain_words() -> None:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from app.bundle import Histories
 from tests.training.conftest import make_interactions
 from training.config import parse_config
-from training.data.batches import multi_hot
 from training.errors import ConfigError, DataError
 from training.loop import Run
-from training.models.vae import Vae, by_length
+from training.models.layers import by_length
+from training.models.vae import Vae
 from training.models.vae_gan import BagDiscriminator
 from training.objectives import vae_gan as objectives
 from training.recipes.vae_gan import Config, recipe
@@ -252,30 +252,6 @@ def test_the_chosen_epoch_is_the_best_on_held_out_events() -> None:
 def test_a_layer_that_the_discriminator_lacks_is_refused() -> None:
     with pytest.raises(ConfigError, match="similarity_layer is 3, but the discriminator has 2 hidden layers"):
         parse_config(Config, assignments=["similarity_layer=3"])
-
-
-def test_the_last_of_the_looks_that_are_about_as_good_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks of .50, .60, .58, .55: with no tolerance the second, with .03 the third; the summary tells of the best."""
-    for tolerance, wanted in ((0.0, 4), (0.03, 6), (0.2, 8)):
-        values = iter([0.5, 0.6, 0.58, 0.55])
-        monkeypatch.setattr(recipe.HeldOut, "ndcg", lambda *_, values=values: next(values))
-        num_epochs, _, told = recipe.choose(make_interactions(), small(validation_tolerance=tolerance), Run())
-        assert num_epochs == wanted
-        assert told["best"] == {"after": 4, "value": 0.6}
-
-
-def test_low_ratings_are_hidden_when_the_epoch_is_chosen_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they are when it serves: what is encoded for a look holds liked events alone."""
-    encoded = []
-
-    def listen(histories: Histories, *args: Any) -> Tensor:
-        encoded.append(histories)
-        return multi_hot(histories, *args)
-
-    monkeypatch.setattr(recipe, "multi_hot", listen)
-    recipe.choose(make_interactions(), small(), Run())
-    assert len(encoded) == 4
-    assert all(len(histories.items) and (histories.ratings >= 4.0).all() for histories in encoded)
 
 
 def test_histories_of_one_event_are_refused_in_plain_words() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.loop import Best, Phase, Run
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import Watch
+from training.loop import Best, Run
 from training.models.avb import Adversary, BasisPosterior, Decoder
 from training.recipes.avb.config import Config
 from training.recipes.avb.rounds import adversary_step, hide, model_step
@@ -30,10 +29,6 @@ class Model(NamedTuple):
     decoder: Decoder
 
 
-Watch = Callable[[Phase, int, Model], None]
-"""Told of every epoch's end; may stop the phase."""
-
-
 def learn(
     data: Interactions,
     config: Config,
@@ -41,7 +36,7 @@ def learn(
     *,
     name: str,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[Model] | None = None,
     **stateful: Best,
 ) -> Model:
     """Algorithm 1 of the paper, on histories of which a part is hidden.
@@ -82,12 +77,7 @@ def learn(
         adversary.parameters(), lr=config.adversary_learning_rate, betas=(0.5, 0.999), fused=True
     )
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"avb hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "avb")
     num_steps = config.num_epochs * -(-len(users) // config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
     model = Model(posterior, decoder)

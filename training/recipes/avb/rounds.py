@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from training.models.avb import Adversary, BasisPosterior, Decoder
+from training.models.layers import with_dropout
 from training.objectives import avb as objectives
 from training.objectives.irgan import policy_log_probs
 from training.recipes.avb.config import Config
@@ -104,7 +105,7 @@ def model_step(
     """
     x_BI = batch.inputs()
     drawn = draw(posterior, x_BI, config, random)
-    logits_BI = decoder.logits(_with_dropout(decoder.hidden(drawn.z_BZ), config.dropout, random))
+    logits_BI = decoder.logits(with_dropout(decoder.hidden(drawn.z_BZ), config.dropout, random))
     log_probs_BI = policy_log_probs(logits_BI, excluded_BI=batch.visible_BI.bool())
     log_likelihood_B = (log_probs_BI * batch.hidden_BI).sum(dim=1)
     posterior_logits_B = adversary(x_BI, drawn.judged_BZ)
@@ -119,9 +120,3 @@ def model_step(
         "divergence": divergence_B.mean().item(),
         "adversary_logit": posterior_logits_B.mean().item(),
     }
-
-
-def _with_dropout(hidden: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Hidden units with a random share switched off, the rest scaled up."""
-    kept = torch.rand(hidden.shape, generator=generator).to(hidden.device) >= share
-    return hidden * kept / (1.0 - share)

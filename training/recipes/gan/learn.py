@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.loop import Best, Phase, Run
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import Watch
+from training.loop import Best, Run
 from training.models.gan import PreferenceDiscriminator, PreferenceGenerator
 from training.recipes.gan.config import Config
 from training.recipes.gan.game import discriminator_step, generator_step, hide, offer
 
 _MOMENTUM = 0.5
 """β₁ of Adam for both players, for each chases a moving target; with the usual 0.9 the game breaks off, one side winning."""
-
-Watch = Callable[[Phase, int, PreferenceGenerator], None]
-"""Told of every epoch's end; may stop the phase."""
 
 
 def learn(
@@ -30,7 +25,7 @@ def learn(
     name: str,
     num_members: int,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[PreferenceGenerator] | None = None,
     **stateful: Best,
 ) -> PreferenceGenerator:
     """Algorithm 1 of Goodfellow et al. 2014, on histories of which a part is hidden.
@@ -69,12 +64,7 @@ def learn(
         fused=True,
     )
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"gan hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "gan")
     num_steps = config.num_epochs * -(-len(users) // config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
     with run.phase(

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
 from training.loop import Best, Run
 from training.models.history import HistoryCommittee, LeaveOneOutDiscriminator
 from training.objectives import irgan as objectives
@@ -73,12 +72,7 @@ def learn(
         fused=True,
     )
     liked, low = data.positives().histories(), data.where(~data.is_positive).histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"irgan-history hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "irgan-history")
     num_steps = config.num_epochs * -(-len(users) // config.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(generator_optimizer, num_steps)
     with run.phase(

@@ -5,27 +5,22 @@ Shapes: B users in the batch, I items, M members, H hidden units, W = M · H, D 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from app.bundle import Histories, HistoryPolicy, VectorModel
+from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.evaluation.selection import EarlyStopping, HeldOut
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import CHOOSE, Watch, choose_and_refit
 from training.export.history import history_encoder
-from training.loop import Best, Phase, Run
+from training.loop import Best, Run
 from training.models.rbm import BernoulliRBM, PersistentChains, bernoulli
 from training.ranker import TrainedRanker
 from training.recipes.rbm.config import Config
 from training.recipes.rbm.steps import losses, mean_field, observe
-
-Watch = Callable[[Phase, int, BernoulliRBM], None]
-"""Told of every epoch's end."""
 
 
 def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
@@ -34,21 +29,21 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     Raises:
         DataError: no user has two liked events.
     """
-    summary: dict[str, Any] = {}
-    models: list[BernoulliRBM] = []
-    num_epochs = config.num_epochs
-    if config.validation_fraction:
-        chosen, stopping = choose(data, config, run)
-        models = [chosen]
-        num_epochs = stopping.best.epoch + 1
-        summary["validation"] = stopping.summary(run.curves["choose/nDCG@10"])
-    # A refit that would be cut short is worth less than the model that chose.
-    summary |= {"num_epochs": num_epochs, "refit": not models or not run.out_of_time}
-    if summary["refit"]:
-        models = [
-            learn(data, config, run, name=f"fit-{member}", member=member, num_epochs=num_epochs)
-            for member in range(1, config.num_members + 1)
-        ]
+
+    def learn_from(
+        part: Interactions, *, name: str, watch: Watch[list[BernoulliRBM]] | None = None, **rest: Any
+    ) -> list[BernoulliRBM]:
+        if name == CHOOSE:
+            assert watch is not None
+            return [learn(part, config, run, name=name, member=0, watch=lambda p, e, model: watch(p, e, [model]), **rest)]
+        members = range(1, config.num_members + 1)
+        return [learn(part, config, run, name=f"{name}-{member}", member=member, **rest) for member in members]
+
+    def scores(models: list[BernoulliRBM], liked_UI: Tensor) -> Tensor:
+        scale, exponent = _scaling(config)
+        return models[0].visible_logits(mean_field(models[0], liked_UI, scale=scale, exponent=exponent))
+
+    models, summary = choose_and_refit(data, config, run, learn=learn_from, scores=scores)
     models = [model.cpu() for model in models]
     with torch.no_grad():
         # A mean of inner products is one inner product with all vectors beside each other, divided by M.
@@ -60,26 +55,6 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
     return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
 
 
-def choose(data: Interactions, config: Config, run: Run) -> tuple[BernoulliRBM, EarlyStopping]:
-    """The best epoch on held-out events, and the model as it was at the end."""
-    held = HeldOut(data, fraction=config.validation_fraction, rng=run.numpy_rng(1))
-    stopping = EarlyStopping("nDCG@10", every=config.validate_every, patience=config.patience)
-
-    def watch(phase: Phase, epoch: int, model: BernoulliRBM) -> None:
-        def scores(histories: Histories) -> np.ndarray:
-            scale, exponent = _scaling(config)
-            with torch.no_grad():
-                liked_BI = multi_hot(histories.positives(data.positive_threshold), data.num_items, run.device)
-                logits_BI = model.visible_logits(mean_field(model, liked_BI, scale=scale, exponent=exponent))
-            array: np.ndarray = logits_BI.cpu().numpy()
-            return array
-
-        stopping.look(phase, epoch, lambda: held.ndcg(scores))
-
-    model = learn(held.fit, config, run, name="choose", member=0, num_epochs=config.num_epochs, watch=watch, best=stopping.best)
-    return model, stopping
-
-
 def learn(
     data: Interactions,
     config: Config,
@@ -88,18 +63,13 @@ def learn(
     name: str,
     member: int,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[BernoulliRBM] | None = None,
     **stateful: Best,
 ) -> BernoulliRBM:
     """Batch after batch of users; each member has random numbers of its own."""
     random = run.generator(member)
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"rbm learns what is liked together, and none of {data.num_users} users has two liked events; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "rbm")
     means_I = (torch.from_numpy(data.popularity()) + 0.5) / (float(np.count_nonzero(liked.lengths)) + 1.0)
     model = BernoulliRBM(
         num_visible=data.num_items,

@@ -5,7 +5,6 @@ Shapes: B users in the batch, I items, M members, Z latent dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,16 +12,14 @@ import torch
 from torch import Tensor
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.loop import Best, Phase, Run
-from training.models.vae import Vae, by_length
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import Watch
+from training.loop import Best, Run
+from training.models.layers import by_length
+from training.models.vae import Vae
 from training.objectives import elbo as objectives
 from training.objectives.irgan import policy_log_probs
 from training.recipes.vae.config import Config
-
-Watch = Callable[[Phase, int, Vae], None]
-"""Told of every epoch's end; it may stop the phase."""
 
 _ACTIVE = 0.01
 """A latent dimension is active if the variance of its mean between users is above this, Burda et al. 2016."""
@@ -84,7 +81,7 @@ def learn(
     name: str,
     num_members: int,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[Vae] | None = None,
     **stateful: Best,
 ) -> Vae:
     """The autoencoders after so many epochs of the configured cosine.
@@ -107,12 +104,7 @@ def learn(
     ).to(run.device)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"vae hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "vae")
     steps_per_epoch = -(-len(users) // config.batch_size)
     num_annealing_steps = round(config.kl_annealing * config.num_epochs * steps_per_epoch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.num_epochs * steps_per_epoch)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.models.vae import Vae, by_length
+from training.models.layers import by_length
+from training.models.vae import Vae
 from training.models.vae_gan import BagDiscriminator, Verdict
 from training.objectives import elbo
 from training.objectives import vae_gan as objectives

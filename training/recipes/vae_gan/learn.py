@@ -5,23 +5,18 @@ Shapes: B users in the batch, I items, M members.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled
-from training.errors import DataError
-from training.loop import Best, Phase, Run
+from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.evaluation.selection import Watch
+from training.loop import Best, Run
 from training.models.vae import Vae
 from training.models.vae_gan import BagDiscriminator
 from training.objectives.elbo import annealed_kl_weight
 from training.recipes.vae_gan.config import Config
 from training.recipes.vae_gan.game import descend, hide, losses, observe, play
-
-Watch = Callable[[Phase, int, Vae], None]
-"""Told of every epoch's end; it may stop the phase."""
 
 
 def learn(
@@ -32,7 +27,7 @@ def learn(
     name: str,
     num_members: int,
     num_epochs: int,
-    watch: Watch | None = None,
+    watch: Watch[Vae] | None = None,
     **stateful: Best,
 ) -> Vae:
     """Encoders and decoders after so many epochs of the configured cosine.
@@ -67,12 +62,7 @@ def learn(
         rate, decay = rates.get(group, (config.learning_rate, config.weight_decay))
         optimizers[group] = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay, fused=True)
     liked = data.positives().histories()
-    users = np.flatnonzero(liked.lengths >= 2)  # nothing can be hidden from a single event
-    if not len(users):
-        raise DataError(
-            f"vae-gan hides a part of what a user liked, and none of {data.num_users} users has two liked events to learn from; "
-            "use another ranker, or more events a user"
-        )
+    users = users_to_hide_from(liked, "vae-gan")
     steps_per_epoch = -(-len(users) // config.batch_size)
     num_steps = config.num_epochs * steps_per_epoch
     num_annealing_steps = round(config.kl_annealing * num_steps)
