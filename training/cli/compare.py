@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,18 +74,22 @@ def compare(
     if not metrics:
         raise ConfigError(f"--metric {metric!r} names nothing to compare; expected for instance nDCG@10,AP")
     with needs_training_extra():
-        from training.evaluation import run_study  # noqa: PLC0415 - heavy
-        from training.evaluation.entrants import entrant_name, entrants_of  # noqa: PLC0415 - heavy
+        from training.evaluation import check_metrics, run_study  # noqa: PLC0415 - heavy
+        from training.evaluation.entrants import entrant_name, entrants_of, read_bundles  # noqa: PLC0415 - heavy
+        from training.registry import ranker as registered  # noqa: PLC0415 - heavy
 
+    check_metrics(metrics)
     if every_ranker:
+        if baseline is not None:
+            registered(baseline)
         split = load_whole(data)
-        bundles = _whole_field(split, bundle_root, seed, device)
-        data = replace(data, positive_threshold=split.train.positive_threshold or None)
-    judged, split = load_judged(bundles, data)
-    if every_ranker and baseline is None:
-        baseline = next(name for name in _BASELINES if name in judged)
+        prepare_output(output, split, run_depth)  # before minutes of training
+        judged = read_bundles(_whole_field(split, bundle_root, seed, device))
+        baseline = baseline or next(name for name in _BASELINES if name in judged)
+    else:
+        judged, split = load_judged(bundles, data)
+        prepare_output(output, split, run_depth)
     against = None if baseline is None else entrant_name(judged, baseline)
-    prepare_output(output, split, run_depth)
     with steps_on_stderr() as on_step:
         study = run_study(
             entrants_of(judged),

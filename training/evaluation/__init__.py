@@ -13,7 +13,7 @@ from training.evaluation.significance import (
     figure,
     mean_intervals,
 )
-from training.evaluation.study import Curves, Entrant, Study, run_study
+from training.evaluation.study import Curves, Entrant, Study, check_metrics, run_study
 
 __all__ = [
     "CUTOFFS",
@@ -26,6 +26,7 @@ __all__ = [
     "Protocol",
     "Study",
     "check_depth",
+    "check_metrics",
     "compare_rankers",
     "evaluate",
     "figure",

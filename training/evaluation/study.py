@@ -122,6 +122,20 @@ class Study:
         }
 
 
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuse what has no value for each user.
+
+    Raises:
+        ConfigError: an unknown metric; the message lists those there are.
+    """
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise ConfigError(
+            f"no metric {', '.join(unknown)} that could be compared; there are {', '.join(METRICS)} "
+            "(MAP is the mean of AP, MRR the mean of RR)"
+        )
+
+
 def run_study(
     entrants: Sequence[Entrant],
     split: Split,
@@ -153,12 +167,7 @@ def run_study(
         DataError: no user has a test positive; or there is but one, and something is to be compared.
         ConfigError: fewer than two rankers to compare, or an unknown metric or baseline.
     """
-    unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown:
-        raise ConfigError(
-            f"no metric {', '.join(unknown)} that could be compared; there are {', '.join(METRICS)} "
-            "(MAP is the mean of AP, MRR the mean of RR)"
-        )
+    check_metrics(metrics)
     names = [entrant.name for entrant in entrants]
     if baseline is not None and baseline not in names:
         raise ConfigError(f"the baseline {baseline!r} is none of the rankers; expected one of {', '.join(names)}")

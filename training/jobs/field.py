@@ -8,7 +8,7 @@ from pathlib import Path
 from app.bundle import BundleError, Manifest, read_manifest
 from training.config import RankerConfig
 from training.data import Split
-from training.errors import InputError
+from training.errors import DataError
 from training.jobs.train import train_ranker
 from training.loop import Run
 from training.registry import RANKERS, RankerSpec
@@ -24,28 +24,30 @@ def whole_field(split: Split, *, bundles: Path, run: Callable[[str], Run], annou
         announce: told of each ranker that is trained, taken or left out, and why.
 
     Raises:
+        InputError: what no other ranker would change: `bundles` is no folder, or another process trains in the same place.
         OSError: a bundle cannot be written; those before it are kept, and found the next time.
     """
     paths = []
+    fingerprint = split.train.fingerprint()
     for spec in RANKERS.values():
         own_run, config = run(spec.name), spec.config()()
-        path = _there(spec, config, split, own_run.seed, bundles)
+        path = _there(spec, config, fingerprint, own_run.seed, bundles)
         if path is not None:
             announce(f"{spec.name}: {path}")
         else:
             announce(f"{spec.name}: training")
             try:
                 path = train_ranker(spec, split, config, own_run, bundles=bundles).bundle
-            except InputError as error:  # ratings where there are none, a catalogue too large: no reason to lose the others
+            except DataError as error:  # ratings where there are none, a catalogue too large: no reason to lose the others
                 announce(f"{spec.name} is left out: {error}")
                 continue
         paths.append(path)
     return paths
 
 
-def _there(spec: RankerSpec, config: RankerConfig, split: Split, seed: int, bundles: Path) -> Path | None:
+def _there(spec: RankerSpec, config: RankerConfig, fingerprint: str, seed: int, bundles: Path) -> Path | None:
     """The latest bundle that this very training would make again."""
-    values, fingerprint = config.model_dump(mode="json"), split.train.fingerprint()
+    values = config.model_dump(mode="json")
     found = [
         (manifest.created, path)
         for path, manifest in _manifests(bundles / spec.name)

@@ -267,5 +267,15 @@ def test_all_rankers_are_compared_on_one_data_set(place: Path, monkeypatch: pyte
     again = json.loads(run("compare", *wanted, "--baseline", "popularity"))
     assert {row["against"] for row in again["comparisons"]} == {"popularity"}
     assert sorted((place / "whole").glob("*/*")) == versions
+    untrained = place / "untrained"
+    for option, value, message in (
+        ("--metric", "AQ", "no metric AQ"),
+        ("--baseline", "eaze", "no ranker 'eaze'"),
+        ("--output", "mine.csv", "mine.csv is a file"),
+        ("--bundles", "mine.csv", "mine.csv is no folder"),
+    ):
+        given = ("--all", "--data", "mine.csv", "--bundles", untrained, option, value)
+        assert message in error(ConfigError, "compare", *given)
+        assert not untrained.exists(), "what is wrong is said before anything is trained"
     for wrong in (("--all",), ("--all", "whole/ease", "--data", "mine.csv")):
         assert "give that with --data, and no bundles" in error(ConfigError, "compare", *wrong)

@@ -11,7 +11,7 @@ import pytest
 from app.bundle import read_manifest
 from tests.training.conftest import make_interactions
 from training.data import Interactions, Split
-from training.errors import DataError
+from training.errors import ConfigError, DataError
 from training.jobs import field
 from training.loop import Run
 from training.ranker import TrainedRanker
@@ -56,6 +56,14 @@ def test_every_ranker_that_can_is_trained_and_the_others_are_told_with_the_reaso
     paths, told = found(split, tmp_path)
     assert [path.parent.name for path in paths] == ["popularity", "item-knn"]
     assert "impossible is left out: it needs what these data have not" in told
+
+
+@pytest.mark.usefixtures("few_rankers")
+def test_what_is_wrong_with_the_place_is_no_reason_to_leave_rankers_out(split: Split, tmp_path: Path) -> None:
+    """A file in place of the folder of bundles stops the whole of it with the message of a single training."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is no folder"):
+        found(split, tmp_path / "file")
 
 
 @pytest.mark.usefixtures("few_rankers")
