@@ -17,7 +17,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -203,6 +203,10 @@ class Phase:
         """Add one point to each named curve, at the running epoch."""
         for name, value in values.items():
             self.run.scalar(f"{self.name}/{name}", value, self._next_epoch)
+
+    def log_means(self, figures: Sequence[Mapping[str, float]], **values: float) -> None:
+        """Add the means over an epoch's batches, which all tell of the same things, and other values beside them."""
+        self.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]}, **values)
 
     def stop(self) -> None:
         """End the phase with the running epoch: early stopping."""

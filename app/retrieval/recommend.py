@@ -215,8 +215,9 @@ class Recommender:
         if missing <= 0 or not len(last):
             return rows_K, scores_K
         rows_I = np.arange(self._model.num_items)
-        scores_I = exact_scores(self._model.item_vectors_ID, query_D, rows_I)
-        if self._model.rescorer is not None:
+        if self._model.rescorer is None:
+            scores_I = exact_scores(self._model.item_vectors_ID, query_D, rows_I)
+        else:
             scores_I = self._model.rescorer.scores(query_D[None, :], rows_I)[0]
         shift = scores_I.max() - scores_I.min() + 1.0
         last_rows, last_scores = best(last, scores_I[last] - shift, missing)

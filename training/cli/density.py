@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.options import log_to_stderr, needs_training_extra
+from training.cli.options import log_to_stderr, needs_training_extra, plain
 
 if TYPE_CHECKING:
     from training.jobs.density import DensityOutcome
@@ -60,7 +60,7 @@ def density(
     run = Run(
         seed=seed,
         device=chosen,
-        folder=run_dir or Path("runs") / f"density-{spec.name}-{_plain(rows.name)}-{seed}",
+        folder=run_dir or Path("runs") / f"density-{spec.name}-{plain(rows.name)}-{seed}",
         checkpoint_every=_CHECKPOINT_EVERY,
         resume=resume,
         progress=True,
@@ -73,10 +73,6 @@ def density(
         typer.echo(json.dumps(outcome.as_json()))
     else:
         _print(outcome)
-
-
-def _plain(name: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
 
 
 def _print(outcome: DensityOutcome) -> None:

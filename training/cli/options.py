@@ -174,8 +174,12 @@ def load_split(flags: DataFlags) -> Split:
 
 def default_run_dir(ranker: str, split: Split, seed: int) -> Path:
     """Where a training keeps its checkpoints and curves unless it is told otherwise."""
-    plain = "".join(character if character.isalnum() or character in "-_." else "-" for character in split.dataset)
-    return Path("runs") / f"{ranker}-{plain}-{split.name}-{seed}"
+    return Path("runs") / f"{ranker}-{plain(split.dataset)}-{split.name}-{seed}"
+
+
+def plain(name: str) -> str:
+    """A name of anything as a part of a file's name."""
+    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
 
 
 @contextmanager

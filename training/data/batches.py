@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from app.bundle import Histories
+from training.data.interactions import Interactions
 from training.errors import DataError
 
 
@@ -20,6 +21,18 @@ def multi_hot(histories: Histories, num_items: int, device: torch.device) -> Ten
     flat[cells] = 1.0
     matrix_BI: Tensor = flat.view(len(histories), num_items)
     return matrix_BI
+
+
+def log_popularity(data: Interactions) -> Tensor:
+    """The logarithm of each item's share of all likes, half a like added to each, float32 [I]: where a softmax over the items starts."""
+    popularity_I = torch.from_numpy(data.popularity()) + 0.5
+    return torch.log(popularity_I / popularity_I.sum())
+
+
+def liked_shares(data: Interactions) -> Tensor:
+    """The share of the users with a like who liked each item, drawn away from 0 and 1, float32 [I]: where an item's own unit starts."""
+    num_users = len(np.unique(data.user_rows[data.is_positive]))
+    return (torch.from_numpy(data.popularity()) + 0.5) / (float(num_users) + 1.0)
 
 
 def users_to_hide_from(liked: Histories, ranker: str) -> np.ndarray:

@@ -173,7 +173,7 @@ def fit(data: BinaryData, config: Config, run: Run) -> AvbDensity:
                 told |= model_step(networks, optimizer, rows_BD, kl_weight=kl_weight, dropout=config.dropout, random=random)
                 schedule.step()
                 figures.append(told)
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             stopping.look(phase, epoch, bound, {"posterior": posterior.state_dict(), "decoder": decoder.state_dict()})
     posterior.load_state_dict(stopping.best.state["posterior"])
     decoder.load_state_dict(stopping.best.state["decoder"])

@@ -5,7 +5,6 @@ Shapes: N images, H hidden units, D = height · width.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from training.densities.rbm import RBMDensity
+from training.densities.tiles import grid
 
 _MOST = 100
 """Hidden units, and samples, in a picture."""
@@ -38,22 +38,10 @@ def draw_rbm(density: RBMDensity, shape: tuple[int, int], generator: torch.Gener
     titles = ("weights of hidden units (red: on, blue: off)", "samples")
     for axes, title, rows_ND in zip(figure.subplots(1, 2), titles, (weights_HD[strongest], samples_ND), strict=True):
         is_weights = title != "samples"
-        images = _grid(rows_ND.numpy(), shape)
+        images = grid(rows_ND.numpy(), shape)
         largest = max(float(np.nanmax(np.abs(images))), 1e-12)
         axes.imshow(images, cmap="RdBu_r" if is_weights else "gray", vmin=-largest if is_weights else 0.0, vmax=largest)
         axes.set_title(title)
         axes.set_axis_off()
     # Without the library's name and version the same model gives the same bytes.
     figure.savefig(path, format="png", metadata={"Software": None})
-
-
-def _grid(rows_ND: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The images beside and below each other with one empty pixel between, NaN where there is none."""
-    height, width = shape
-    columns = math.isqrt(len(rows_ND) - 1) + 1
-    lines = -(-len(rows_ND) // columns)
-    sheet = np.full((lines * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
-    for place, row_D in enumerate(rows_ND):
-        top, left = place // columns * (height + 1), place % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = row_D.reshape(shape)
-    return sheet

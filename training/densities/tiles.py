@@ -11,10 +11,22 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 
-_GAP = 1
-"""Pixels between images, before enlargement."""
+_BETWEEN = 0.5
+"""Grey of what is no image."""
 _ENLARGED = 8
 """Pixels of the file to one of an image."""
+
+
+def grid(rows_ND: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The rows as images in a nearly square grid, with one empty pixel between; NaN where there is none."""
+    height, width = shape
+    columns = math.isqrt(len(rows_ND) - 1) + 1
+    lines = -(-len(rows_ND) // columns)
+    sheet = np.full((lines * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
+    for place, row_D in enumerate(rows_ND):
+        top, left = place // columns * (height + 1), place % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = row_D.reshape(shape)
+    return sheet
 
 
 def write_tiles(rows_ND: np.ndarray, shape: tuple[int, int], path: Path) -> None:
@@ -23,16 +35,9 @@ def write_tiles(rows_ND: np.ndarray, shape: tuple[int, int], path: Path) -> None
     Raises:
         OSError: the file cannot be written.
     """
-    height, width = shape
-    num_rows = len(rows_ND)
-    columns = math.isqrt(num_rows - 1) + 1
-    lines = -(-num_rows // columns)
     low, high = float(rows_ND.min()), float(rows_ND.max())
     grey_ND = (rows_ND - low) / (high - low if high > low else 1.0)
-    sheet = np.full((lines * (height + _GAP) + _GAP, columns * (width + _GAP) + _GAP), 0.5)
-    for place, grey_D in enumerate(grey_ND):
-        top, left = (place // columns) * (height + _GAP) + _GAP, (place % columns) * (width + _GAP) + _GAP
-        sheet[top : top + height, left : left + width] = grey_D.reshape(height, width)
+    sheet = np.pad(np.nan_to_num(grid(grey_ND, shape), nan=_BETWEEN), 1, constant_values=_BETWEEN)
     large = sheet.repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1)
     # Without the library's name and version the same rows give the same bytes.
     matplotlib.image.imsave(path, large, cmap="gray", vmin=0.0, vmax=1.0, format="png", metadata={"Software": None})

@@ -135,7 +135,7 @@ def fit(data: BinaryData, config: Config, run: Run) -> VaeDensity:
                 kl_weight = objectives.annealed_kl_weight(epoch * steps_per_epoch + number, num_annealing_steps, 1.0)
                 figures.append(step(vae, optimizer, train_ND[rows_B], kl_weight=kl_weight, config=config, random=random))
                 schedule.step()
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             stopping.look(phase, epoch, bound, vae.state_dict())
     vae.load_state_dict(stopping.best.state)
     return VaeDensity(vae, num_samples=config.num_samples, run=run)

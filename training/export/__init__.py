@@ -5,7 +5,7 @@ from training.export.fold_in import fit_fold_in
 from training.export.history import HistoryGraph, history_encoder
 from training.export.index import build_index
 from training.export.onnx import export_encoder
-from training.export.rescorer import export_rescorer, fit_first_stage
+from training.export.rescorer import export_rescorer, fit_first_stage, users_to_fit_on
 
 __all__ = [
     "HistoryGraph",
@@ -16,4 +16,5 @@ __all__ = [
     "fit_first_stage",
     "fit_fold_in",
     "history_encoder",
+    "users_to_fit_on",
 ]

@@ -5,7 +5,7 @@ Shapes: B histories, L the longest one, I items, K rating levels, H width of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,31 @@ class HistoryGraph(nn.Module):
         lengths_B1 = is_event_BL.sum(1, keepdim=True).to(self.table_RH.dtype)
         queries_BD: Tensor = self.head(self.table_RH[rows_BL].sum(1), lengths_B1)
         return queries_BD
+
+
+class UnitsHead(nn.Module):
+    """Σ_h T_h and n to the query [g(c + s · Σ_h T_h / n^p); 1]: hidden units over a history that is divided by a power of its length.
+
+    Args:
+        activation: g.
+        bias_H: c.
+        scale: s.
+        exponent: p.
+    """
+
+    bias_H: Tensor
+
+    def __init__(self, activation: Callable[[Tensor], Tensor], bias_H: Tensor, *, exponent: float, scale: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("bias_H", bias_H.detach())
+        self.activation = activation
+        self.exponent = exponent
+        self.scale = scale
+
+    def forward(self, sums_BH: Tensor, lengths_B1: Tensor) -> Tensor:
+        """Query vectors [B, H + 1]."""
+        hidden_BH = self.activation(self.bias_H + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BH)
+        return torch.cat([hidden_BH, torch.ones_like(lengths_B1)], dim=1)
 
 
 def history_encoder(table_KIH: Tensor, head: nn.Module, boundaries: Sequence[float] = ()) -> OnnxEncoder:

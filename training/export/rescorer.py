@@ -20,6 +20,9 @@ _TOLERANCE = 1e-6
 _EXAMPLES = 5
 _TOP = 100
 _SMALLEST, _LARGEST = 200, 6400
+_FIT_USERS = 2_000
+_CELLS = 8_000_000
+"""Scores held at once."""
 OVERLAP_WANTED = 0.99
 """Of the ranker's own top 100 among the candidates; more candidates are handed on until it is reached."""
 
@@ -90,18 +93,31 @@ def count_candidates(model: VectorModel, queries_BD: np.ndarray) -> tuple[int, f
     Returns:
         The smallest number, doubling from 200, with an overlap of `OVERLAP_WANTED`, or the largest worth trying; and its overlap.
     """
-    assert model.rescorer is not None
-    rows_I = np.arange(model.num_items)
-    top = min(_TOP, model.num_items)
     if not len(queries_BD):
         return _SMALLEST, 1.0
-    own_BK = np.argsort(-model.rescorer.scores(queries_BD, rows_I), axis=1, kind="stable")[:, :top]
-    order_BI = np.argsort(-model.first_scores(queries_BD), axis=1, kind="stable")
-    places_BI = np.empty_like(order_BI)
-    np.put_along_axis(places_BI, order_BI, rows_I[None, :], axis=1)
-    places_BK = np.take_along_axis(places_BI, own_BK, axis=1)
+    top = min(_TOP, model.num_items)
+    width = max(1, _CELLS // model.num_items)
+    parts = [_places(model, queries_BD[start : start + width], top) for start in range(0, len(queries_BD), width)]
+    places_BK = np.concatenate(parts)
     candidates = _SMALLEST
     while (overlap := float((places_BK < candidates).mean())) < OVERLAP_WANTED and candidates < _LARGEST:
         candidates *= 2
     _log.info("the first stage's %d candidates hold %.3f of the best %d", candidates, overlap, top)
     return candidates, overlap
+
+
+def _places(model: VectorModel, queries_BD: np.ndarray, top: int) -> np.ndarray:
+    """The places from 0 that the first stage gives to each query's own best items, int64 [B, top]."""
+    assert model.rescorer is not None
+    rows_I = np.arange(model.num_items)
+    own_BK = np.argsort(-model.rescorer.scores(queries_BD, rows_I), axis=1, kind="stable")[:, :top]
+    order_BI = np.argsort(-model.first_scores(queries_BD), axis=1, kind="stable")
+    places_BI = np.empty_like(order_BI)
+    np.put_along_axis(places_BI, order_BI, rows_I[None, :], axis=1)
+    places_BK: np.ndarray = np.take_along_axis(places_BI, own_BK, axis=1)
+    return places_BK
+
+
+def users_to_fit_on(num_users: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of the users that a first stage is fitted on, all of them or as many as are worth it; ascending, int64."""
+    return np.sort(rng.permutation(num_users)[:_FIT_USERS])

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from app.bundle import HistoryPolicy, VectorModel
 from training.config import RankerConfig
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import liked_shares, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import CHOOSE, Watch, choose_and_refit
-from training.export.history import history_encoder
+from training.export.history import UnitsHead, history_encoder
 from training.loop import Best, Run
 from training.models.nade import NadeCommittee
 from training.objectives.autoregressive import conditionals_loss, hidden_likes_loss
@@ -78,7 +78,9 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         table_IW = committee.input_MIH.transpose(0, 1).flatten(1)
         outputs_IW = committee.output_MHI.permute(2, 0, 1).flatten(1) / len(committee.output_MHI)
         vectors_ID = torch.cat([outputs_IW, committee.output_bias_MI.mean(dim=0)[:, None]], dim=1).numpy()
-        encoder = history_encoder(table_IW[None], _Head(committee))
+        encoder = history_encoder(
+            table_IW[None], UnitsHead(torch.tanh, committee.input_bias_MH.flatten(), exponent=config.length_exponent)
+        )
     policy = HistoryPolicy(data.positive_threshold)
     return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
 
@@ -108,7 +110,7 @@ def learn(
         hidden_size=config.hidden_size,
         length_exponent=config.length_exponent,
         dropout=config.dropout,
-        mean_I=(torch.from_numpy(data.popularity()) + 0.5) / (float(np.count_nonzero(liked.lengths)) + 1.0),
+        mean_I=liked_shares(data),
         generator=random,
     ).to(run.device)
     optimizer = torch.optim.AdamW(committee.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -154,18 +156,3 @@ def conditional_loss(logits_MBI: Tensor, liked_BI: Tensor, observed_MBI: Tensor,
         observed_MBI.flatten(0, 1),
         user_weight_exponent=config.user_weight_exponent,
     )
-
-
-class _Head(nn.Module):
-    """Σ_h W_h of all members and n to the query [tanh(c + Σ_h W_h / n^p); 1]."""
-
-    bias_W: Tensor
-
-    def __init__(self, committee: NadeCommittee) -> None:
-        super().__init__()
-        self.register_buffer("bias_W", committee.input_bias_MH.detach().flatten())
-        self.length_exponent = committee.length_exponent
-
-    def forward(self, sums_BW: Tensor, lengths_B1: Tensor) -> Tensor:
-        hidden_BW = torch.tanh(self.bias_W + lengths_B1.clamp(min=1.0) ** -self.length_exponent * sums_BW)
-        return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)

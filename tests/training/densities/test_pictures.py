@@ -8,14 +8,15 @@ import numpy as np
 import torch
 
 from training.data.binary import load_binary
-from training.densities.pictures import _grid, draw_rbm
+from training.densities.pictures import draw_rbm
 from training.densities.rbm import Config, fit
+from training.densities.tiles import grid
 from training.loop import Run
 
 
 def test_images_lie_beside_and_below_each_other() -> None:
     """Five images of 2 × 3 in three columns, with one empty pixel between and an empty place at the end."""
-    sheet = _grid(np.arange(5)[:, None] * np.ones((1, 6)), (2, 3))
+    sheet = grid(np.arange(5)[:, None] * np.ones((1, 6)), (2, 3))
     assert sheet.shape == (5, 11)
     np.testing.assert_array_equal(sheet[:2, 4:7], 1.0)
     np.testing.assert_array_equal(sheet[3:, 4:7], 4.0)

@@ -53,7 +53,7 @@ def scale_of(ratings: list[float], threshold: float = 4.0, max_levels: int = 20)
 def test_every_distinct_rating_is_a_level() -> None:
     """Half stars with a gap; what lies between counts as the nearest, and what carries no rating as the highest."""
     scale = scale_of([0.5, 3.0, 3.5, 5.0, 3.0, 0.5], threshold=3.5)
-    assert scale.values_K.tolist() == [0.5, 3.0, 3.5, 5.0]
+    assert scale.steps.values_K.tolist() == [0.5, 3.0, 3.5, 5.0]
     assert scale.positive_level == 2
     assert scale.levels(np.array([0.5, 3.0, 3.5, 5.0])).tolist() == [1, 2, 3, 4]
     assert scale.levels(np.array([-1.0, 1.7, 1.8, 4.3, 9.0, np.nan])).tolist() == [1, 1, 2, 4, 4, 4]
@@ -75,8 +75,8 @@ def test_very_many_distinct_ratings_are_binned() -> None:
     counts_K = np.bincount(scale.levels(ratings_N) - 1)
     assert scale.num_levels == len(counts_K) == 10
     assert counts_K.min() > 50
-    assert (np.diff(scale.values_K) > 0).all()
-    assert scale.values_K[scale.positive_level - 1] < 55.0 <= scale.values_K[scale.positive_level]
+    assert (np.diff(scale.steps.values_K) > 0).all()
+    assert scale.steps.values_K[scale.positive_level - 1] < 55.0 <= scale.steps.values_K[scale.positive_level]
 
 
 def test_a_table_holds_levels_by_user_or_by_item() -> None:
@@ -206,7 +206,7 @@ def test_the_rescorer_mixes_what_the_forms_themselves_expect() -> None:
     }
     exposure = learn_exposure(data, config, Run(seed=1), name="exposure")
     parts = assemble(data, scale, models, exposure, Weights(item=0.5, rating=2.0), table_rank=64)
-    values_K = torch.from_numpy(scale.values_K)
+    values_K = torch.from_numpy(scale.steps.values_K)
     with torch.no_grad():
         by_user_UIK, by_item_UIK = (
             models[form](

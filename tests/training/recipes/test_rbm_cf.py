@@ -16,12 +16,12 @@ from torch import Tensor
 from app.bundle import Histories
 from tests.training.conftest import make_interactions
 from training.config import parse_config
+from training.data.levels import Levels
 from training.errors import ConfigError, DataError
 from training.loop import Run
 from training.models.rbm_cf import SoftmaxRBM
 from training.ranker import TrainedRanker
 from training.recipes.rbm_cf import Config, recipe, train
-from training.recipes.rbm_cf.levels import Levels
 from training.recipes.rbm_cf.scoring import Rescorer
 from training.recipes.rbm_cf.steps import contrastive_divergence, losses, mean_field
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import log_popularity, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import Watch
 from training.loop import Best, Run
 from training.models.avb import Adversary, BasisPosterior, Decoder
@@ -45,7 +44,6 @@ def learn(
         DataError: no user has two liked events.
     """
     random, adversary_random = run.generator(), run.generator(1)
-    popularity_I = torch.from_numpy(data.popularity()) + 0.5
     posterior = BasisPosterior(
         num_inputs=data.num_items,
         hidden_size=config.hidden_size,
@@ -59,7 +57,7 @@ def learn(
     decoder = Decoder(
         latent_size=config.embedding_size,
         hidden_size=config.hidden_size,
-        output_bias_J=torch.log(popularity_I / popularity_I.sum()),
+        output_bias_J=log_popularity(data),
         output_scale=_OUTPUT_SCALE,
         generator=random,
     ).to(run.device)
@@ -109,7 +107,7 @@ def learn(
                 )
                 schedule.step()
                 figures.append(told)
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None:
                 watch(phase, epoch, model)
     return model

@@ -1,4 +1,4 @@
-"""Star levels: the distinct ratings of the training data, or bins of them, and histories in levels.
+"""Star levels as CF-NADE counts them, and histories in levels.
 
 Shapes: B histories, C columns, K levels, N events.
 """
@@ -14,54 +14,46 @@ from torch import Tensor
 
 from app.bundle import Histories
 from training.data import Interactions
+from training.data.levels import Levels
 from training.errors import DataError
 from training.models.cf_nade import Events
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:
-    """An ordered scale of K levels.
+    """An ordered scale of at least two levels, and what is liked on it.
 
     Attributes:
-        values_K: the rating that each level stands for, ascending, float64.
-        boundaries: the K − 1 ratings from which the next level begins, halfway between values.
+        steps: its levels.
         positive_level: the lowest level that counts as liked, counted from 0; the highest if none does.
     """
 
-    values_K: np.ndarray
-    boundaries: np.ndarray
+    steps: Levels
     positive_level: int
 
     @property
     def num_levels(self) -> int:
         """K."""
-        return len(self.values_K)
+        return self.steps.num_levels
 
     @classmethod
     def of(cls, ratings_N: np.ndarray, *, max_levels: int, positive_threshold: float) -> Self:
-        """Every distinct rating is a level; of more than `max_levels`, bins of about as many ratings each are, with their means as values.
+        """The levels of the training data's ratings, see `Levels.of`.
 
         Raises:
             DataError: all ratings are the same.
         """
-        distinct = np.unique(ratings_N).astype(np.float64)
-        if len(distinct) < 2:
+        levels = Levels.of(ratings_N, most=max_levels)
+        if levels.num_levels < 2:
             raise DataError(
                 f"cf-nade learns how ratings differ, and all {len(ratings_N)} ratings are {ratings_N[0]:g}; "
                 "expected at least two different ones; rankers that learn from clicks can use these data"
             )
-        if len(distinct) > max_levels:
-            # Each edge is a rating that occurs, so no bin between two different edges is empty.
-            edges = np.unique(np.quantile(ratings_N, np.linspace(0, 1, max_levels + 1)[1:-1], method="nearest"))
-            bins_N = np.searchsorted(edges, ratings_N, side="left")
-            sums, counts = np.bincount(bins_N, weights=ratings_N), np.bincount(bins_N)
-            distinct = sums[counts > 0] / counts[counts > 0]
-        level = min(int(np.searchsorted(distinct, positive_threshold - 1e-6)), len(distinct) - 1)
-        return cls(distinct, (distinct[1:] + distinct[:-1]) / 2, level)
+        return cls(levels, levels.first_at_least(positive_threshold))
 
     def levels(self, ratings_N: np.ndarray) -> np.ndarray:
-        """1 … K for each rating, int64 [N]: the level whose value is nearest; an event without a rating has the highest."""
-        return 1 + np.searchsorted(self.boundaries, ratings_N, side="right")
+        """1 … K for each rating, int64 [N]; an event without a rating has the highest."""
+        return 1 + self.steps.places(ratings_N)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

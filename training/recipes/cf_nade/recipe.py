@@ -15,7 +15,7 @@ from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions
 from training.errors import DataError
 from training.evaluation.selection import HeldOut
-from training.export import export_rescorer, fit_first_stage, history_encoder
+from training.export import export_rescorer, fit_first_stage, history_encoder, users_to_fit_on
 from training.loop import Run
 from training.models.cf_nade import CFNADE
 from training.ranker import TrainedRanker
@@ -25,9 +25,6 @@ from training.recipes.cf_nade.exposure import learn_exposure
 from training.recipes.cf_nade.learn import learn
 from training.recipes.cf_nade.levels import Scale, Table
 from training.recipes.cf_nade.validation import choose_epochs, choose_item_weight, choose_rating_weight
-
-_FIT_USERS = 2_000
-"""So many users at most are what the first stage is fitted on."""
 
 
 def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
@@ -99,9 +96,9 @@ def _served(parts: Parts, data: Interactions, scale: Scale, config: Config, run:
     The first stage is exact in the exposure; what it takes from a regression is the rest of the score.
     """
     layout = parts.layout
-    users = np.sort(run.numpy_rng(3).permutation(data.num_users)[:_FIT_USERS])
+    users = users_to_fit_on(data.num_users, run.numpy_rng(3))
     rows_I = np.arange(data.num_items)
-    encoder = history_encoder(parts.table_KIX, parts.head, scale.boundaries.tolist())
+    encoder = history_encoder(parts.table_KIX, parts.head, scale.steps.boundaries.tolist())
     rescorer = export_rescorer(parts.rescorer, dim=layout.dim, num_items=data.num_items)
     # Each as the known user that they are, and as somebody new would be.
     queries_UD = np.concatenate([parts.queries_UD[users], encoder.encode(data.histories().take(users))])

@@ -195,9 +195,9 @@ class Rescorer(nn.Module):
         self.register_buffer("exposure_vectors_IE", exposure_vectors_IE)
         self.register_buffer("user_table_KIS", user_table_KIS)
         self.register_buffer("item_factors_IR", item_factors_IR)
-        self.register_buffer("values_K", torch.from_numpy(scale.values_K))
+        self.register_buffer("values_K", torch.from_numpy(scale.steps.values_K))
         self.positive_level = scale.positive_level
-        self.highest = float(scale.values_K[-1])
+        self.highest = float(scale.steps.values_K[-1])
         self.item_weight = item_weight
         self.exposure_weight = exposure_weight
         self.rating_weight = rating_weight

@@ -32,7 +32,7 @@ def errors(expected_N: np.ndarray, ratings_N: np.ndarray) -> float:
 def expected(model: CFNADE, table: Table, scale: Scale, rows_N: np.ndarray, columns_N: np.ndarray) -> np.ndarray:
     """Expected ratings in some cells, each history seen whole; of the members' mean scores, float64 [N]."""
     device = model.bias_MKC.device
-    values_K = torch.from_numpy(scale.values_K)
+    values_K = torch.from_numpy(scale.steps.values_K)
     found_N = np.empty(len(rows_N))
     rows = np.unique(rows_N)
     for rows_B in np.array_split(rows, max(1, len(rows) // 256)):

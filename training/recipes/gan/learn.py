@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import log_popularity, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import Watch
 from training.loop import Best, Run
 from training.models.gan import PreferenceDiscriminator, PreferenceGenerator
@@ -92,7 +91,7 @@ def learn(
                 told |= generator_step(judge, optimizer, batch, offered, config)
                 schedule.step()
                 figures.append(told)
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None:
                 watch(phase, epoch, generator)
     return generator
@@ -100,7 +99,7 @@ def learn(
 
 def first_biases(data: Interactions, config: Config) -> torch.Tensor:
     """Logits at which the generator offers every item as often as it is liked, so that it starts from popularity, [I]."""
-    popularity_I = torch.from_numpy(data.popularity()) + 0.5
     if config.preferences == "softmax":
-        return torch.log(popularity_I / popularity_I.sum())
+        return log_popularity(data)
+    popularity_I = torch.from_numpy(data.popularity()) + 0.5
     return torch.logit(config.hidden_fraction * popularity_I / (data.num_users + 1.0))

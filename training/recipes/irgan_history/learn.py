@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import log_popularity, multi_hot, shuffled, users_to_hide_from
 from training.loop import Best, Run
 from training.models.history import HistoryCommittee, LeaveOneOutDiscriminator
 from training.objectives import irgan as objectives
@@ -48,7 +47,7 @@ def learn(
         num_members=num_members,
         hidden_size=config.hidden_size,
         dropout=config.dropout,
-        log_popularity_I=torch.log((popularity_I + 0.5) / (popularity_I + 0.5).sum()),
+        log_popularity_I=log_popularity(data),
         generator=random,
     ).to(run.device)
     discriminators = [
@@ -108,7 +107,7 @@ def learn(
                 told |= generator_step(generator_optimizer, log_probs_NI, discriminators if playing else [], batch, config)
                 schedule.step()
                 figures.append(told)
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None and watch(epoch, phase.is_last, generator):
                 phase.stop()
     return generator

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import liked_shares, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import CHOOSE, Watch, choose_and_refit
-from training.export.history import history_encoder
+from training.export.history import UnitsHead, history_encoder
 from training.loop import Best, Run
 from training.models.rbm import BernoulliRBM, PersistentChains, bernoulli
 from training.ranker import TrainedRanker
@@ -49,8 +49,10 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
         # A mean of inner products is one inner product with all vectors beside each other, divided by M.
         weights_IW = torch.cat([model.weights_HD for model in models]).T
         bias_I1 = torch.stack([model.visible_bias_D for model in models]).sum(0)[:, None]
+        bias_W = torch.cat([model.hidden_bias_H for model in models])
+        scale, exponent = _scaling(config)
         vectors_ID = torch.cat([weights_IW, bias_I1], dim=1).numpy() / np.float32(len(models))
-        encoder = history_encoder(weights_IW[None], _Head(models, *_scaling(config)))
+        encoder = history_encoder(weights_IW[None], UnitsHead(torch.sigmoid, bias_W, scale=scale, exponent=exponent))
     policy = HistoryPolicy(data.positive_threshold)
     return TrainedRanker(VectorModel(np.ascontiguousarray(vectors_ID), encoder, policy), bias_folded=True, summary=summary)
 
@@ -70,7 +72,7 @@ def learn(
     random = run.generator(member)
     liked = data.positives().histories()
     users = users_to_hide_from(liked, "rbm")
-    means_I = (torch.from_numpy(data.popularity()) + 0.5) / (float(np.count_nonzero(liked.lengths)) + 1.0)
+    means_I = liked_shares(data)
     model = BernoulliRBM(
         num_visible=data.num_items,
         num_hidden=config.hidden_size,
@@ -110,8 +112,7 @@ def learn(
                 optimizer.step()
                 schedule.step()
                 figures.append({key: value.item() for key, value in told.items()})
-            means = {key: float(np.mean([told[key] for told in figures])) for key in figures[0]}
-            phase.log(**means, **observe(model, liked_BI, random))
+            phase.log_means(figures, **observe(model, liked_BI, random))
             if watch is not None:
                 watch(phase, epoch, model)
     return model
@@ -120,19 +121,3 @@ def learn(
 def _scaling(config: Config) -> tuple[float, float]:
     """How a history goes in: as it is trained to, or, where nothing was trained, as it is."""
     return (config.history_scale, config.history_exponent) if config.objective == "hybrid" else (1.0, 0.0)
-
-
-class _Head(nn.Module):
-    """Σ_h W_h of all members, beside each other, and n to the query [σ(c + g Σ_h W_h / n^p); 1]."""
-
-    bias_W: Tensor
-
-    def __init__(self, models: list[BernoulliRBM], scale: float, exponent: float) -> None:
-        super().__init__()
-        self.register_buffer("bias_W", torch.cat([model.hidden_bias_H.detach() for model in models]))
-        self.scale = scale
-        self.exponent = exponent
-
-    def forward(self, sums_BW: Tensor, lengths_B1: Tensor) -> Tensor:
-        hidden_BW = torch.sigmoid(self.bias_W + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BW)
-        return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)

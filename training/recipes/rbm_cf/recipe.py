@@ -15,16 +15,16 @@ from torch import Tensor
 from app.bundle import HistoryPolicy, VectorModel
 from training.data import Interactions, holdout
 from training.data.batches import shuffled
+from training.data.levels import Levels
 from training.errors import DataError
 from training.evaluation.selection import EarlyStopping
-from training.export import export_rescorer, fit_first_stage
-from training.export.history import history_encoder
+from training.export import export_rescorer, fit_first_stage, users_to_fit_on
+from training.export.history import UnitsHead, history_encoder
 from training.loop import Best, Phase, Run
 from training.models.rbm_cf import SoftmaxRBM
 from training.ranker import TrainedRanker
 from training.recipes.rbm_cf.config import Config
-from training.recipes.rbm_cf.levels import Levels
-from training.recipes.rbm_cf.scoring import Head, Rescorer
+from training.recipes.rbm_cf.scoring import Rescorer
 from training.recipes.rbm_cf.steps import losses, mean_field
 
 _PRIOR_RATINGS = 5.0
@@ -58,18 +58,20 @@ def train(data: Interactions, config: Config, run: Run) -> TrainedRanker:
             learn(data, levels, config, run, name=f"fit-{member}", member=member, num_epochs=num_epochs)
             for member in range(1, config.num_members + 1)
         ]
-    policy = HistoryPolicy(data.positive_threshold, "all", demote_low=config.demote_low)
-    return TrainedRanker(_as_vectors(models, data, levels, config, policy), bias_folded=True, summary=summary)
+    return TrainedRanker(_as_vectors(models, data, levels, config, run.numpy_rng(3)), bias_folded=True, summary=summary)
 
 
 def _as_vectors(
-    models: list[SoftmaxRBM], data: Interactions, levels: Levels, config: Config, policy: HistoryPolicy
+    models: list[SoftmaxRBM], data: Interactions, levels: Levels, config: Config, rng: np.random.Generator
 ) -> VectorModel:
     """Queries [h of all members; 1]; the exact score as a rescorer, and item vectors that come close to it."""
     with torch.no_grad():
         models = [model.cpu().eval() for model in models]
         table_KIW = torch.cat([model.table() for model in models], dim=2)
-        encoder = history_encoder(table_KIW, Head(models, *_scaling(config)), levels.boundaries.tolist())
+        bias_W = torch.cat([model.hidden_bias_H for model in models])
+        scale, exponent = _scaling(config)
+        head = UnitsHead(torch.sigmoid, bias_W, scale=scale, exponent=exponent)
+        encoder = history_encoder(table_KIW, head, levels.boundaries.tolist())
         scoring = Rescorer(
             models,
             values_K=torch.from_numpy(levels.values_K),
@@ -79,11 +81,12 @@ def _as_vectors(
             exposure_weight=config.exposure_weight,
         )
         rescorer = export_rescorer(scoring, dim=encoder.dim, num_items=data.num_items)
-        queries_UD = encoder.encode(data.histories())
+        queries_UD = encoder.encode(data.histories().take(users_to_fit_on(data.num_users, rng)))
         scores_UI = rescorer.scores(queries_UD, np.arange(data.num_items))
         # What of a score is an inner product needs no regression.
         linear_ID = scoring.linear_part().numpy()
         vectors_ID = fit_first_stage(queries_UD, scores_UI - queries_UD @ linear_ID.T) + linear_ID
+    policy = HistoryPolicy(data.positive_threshold, "all", demote_low=config.demote_low)
     return VectorModel(
         np.ascontiguousarray(vectors_ID, dtype=np.float32), encoder, policy, rescorer=rescorer, predicts_ratings=True
     )
@@ -167,7 +170,7 @@ def learn(
                 optimizer.step()
                 schedule.step()
                 figures.append({key: value.item() for key, value in told.items()})
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None:
                 watch(phase, epoch, model)
     return model

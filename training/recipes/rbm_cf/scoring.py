@@ -1,4 +1,4 @@
-"""The trained RBM as two graphs: histories to hidden units, and hidden units to the scores and ratings of candidates.
+"""The trained RBM as a graph from hidden units to the scores and ratings of candidates.
 
 Shapes: B queries, C candidates, K levels, I items, M members, H hidden units, W = M · H, D = W + 1 dimensions of the index.
 """
@@ -12,23 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from training.models.rbm_cf import SoftmaxRBM
-
-
-class Head(nn.Module):
-    """Sums over a history of all members' W + D, beside each other, and its length n to the query [σ(c + g Σ / n^p); 1]."""
-
-    bias_W: Tensor
-
-    def __init__(self, models: Sequence[SoftmaxRBM], scale: float, exponent: float) -> None:
-        super().__init__()
-        self.register_buffer("bias_W", torch.cat([model.hidden_bias_H.detach() for model in models]))
-        self.scale = scale
-        self.exponent = exponent
-
-    def forward(self, sums_BW: Tensor, lengths_B1: Tensor) -> Tensor:
-        """Queries [B, D]."""
-        hidden_BW = torch.sigmoid(self.bias_W + self.scale * lengths_B1.clamp(min=1.0) ** -self.exponent * sums_BW)
-        return torch.cat([hidden_BW, torch.ones_like(lengths_B1)], dim=1)
 
 
 class Rescorer(nn.Module):

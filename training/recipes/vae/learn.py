@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import log_popularity, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import Watch
 from training.loop import Best, Run
 from training.models.layers import by_length
@@ -90,7 +89,6 @@ def learn(
         DataError: no user has events enough to learn from.
     """
     random = run.generator()
-    popularity_I = torch.from_numpy(data.popularity())
     vae = Vae(
         num_entries=data.num_items,
         num_members=num_members,
@@ -99,7 +97,7 @@ def learn(
         decoder_hidden_size=config.decoder_hidden_size,
         dropout=config.dropout,
         initial_log_variance=config.initial_log_variance,
-        initial_bias_I=torch.log((popularity_I + 0.5) / (popularity_I + 0.5).sum()),
+        initial_bias_I=log_popularity(data),
         generator=random,
     ).to(run.device)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
@@ -119,7 +117,7 @@ def learn(
                 )
                 figures.append(step(vae, optimizer, batch, kl_weight=kl_weight, config=config, random=random))
                 schedule.step()
-            phase.log(**{key: float(np.mean([told[key] for told in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None:
                 watch(phase, epoch, vae)
     return vae

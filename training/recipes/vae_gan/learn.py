@@ -5,11 +5,10 @@ Shapes: B users in the batch, I items, M members.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from training.data import Interactions
-from training.data.batches import multi_hot, shuffled, users_to_hide_from
+from training.data.batches import log_popularity, multi_hot, shuffled, users_to_hide_from
 from training.evaluation.selection import Watch
 from training.loop import Best, Run
 from training.models.vae import Vae
@@ -36,7 +35,6 @@ def learn(
         DataError: no user has events enough to learn from.
     """
     random = run.generator()
-    popularity_I = torch.from_numpy(data.popularity())
     vae = Vae(
         num_entries=data.num_items,
         num_members=num_members,
@@ -45,7 +43,7 @@ def learn(
         decoder_hidden_size=config.decoder_hidden_size,
         dropout=config.dropout,
         initial_log_variance=config.initial_log_variance,
-        initial_bias_I=torch.log((popularity_I + 0.5) / (popularity_I + 0.5).sum()),
+        initial_bias_I=log_popularity(data),
         generator=random,
     ).to(run.device)
     discriminator = BagDiscriminator(
@@ -92,7 +90,7 @@ def learn(
                 for schedule in schedules.values():
                     schedule.step()
                 figures.append(observe(played, told, kl_weight))
-            phase.log(**{key: float(np.mean([figure[key] for figure in figures])) for key in figures[0]})
+            phase.log_means(figures)
             if watch is not None:
                 watch(phase, epoch, vae)
     return vae

@@ -1,4 +1,4 @@
-"""Ratings as levels of a softmax unit.
+"""Ratings as levels on an ordered scale, for models that have a softmax over them.
 
 Shapes: N events, K levels, B users in the batch, I items.
 """
@@ -6,6 +6,7 @@ Shapes: N events, K levels, B users in the batch, I items.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -27,19 +28,17 @@ class Levels:
     boundaries: np.ndarray
 
     @classmethod
-    def of(cls, ratings_N: np.ndarray, most: int) -> Levels:
-        """One level for each distinct rating, borders half-way; with more than `most`, bins of equally many ratings."""
-        distinct = np.unique(ratings_N.astype(np.float64))
+    def of(cls, ratings_N: np.ndarray, most: int) -> Self:
+        """One level for each distinct rating, borders half-way; with more than `most`, bins of about as many ratings, with their means."""
+        ratings_N = ratings_N.astype(np.float64)
+        distinct = np.unique(ratings_N)
         if len(distinct) <= most:
-            boundaries_K = (distinct[:-1] + distinct[1:]) / 2
-        else:
-            boundaries_K = np.unique(np.quantile(ratings_N.astype(np.float64), np.arange(1, most) / most))
-            boundaries_K = boundaries_K[boundaries_K > distinct[0]]
-        boundaries = boundaries_K.astype(np.float32)
-        places_N = np.searchsorted(boundaries, ratings_N.astype(np.float32), side="right")
-        counts_K = np.bincount(places_N, minlength=len(boundaries) + 1)
-        sums_K = np.bincount(places_N, weights=ratings_N.astype(np.float64), minlength=len(boundaries) + 1)
-        return cls(sums_K / np.maximum(counts_K, 1), boundaries)
+            return cls(distinct, ((distinct[:-1] + distinct[1:]) / 2).astype(np.float32))
+        # Each border is a rating that occurs, and the lowest is none: no bin is empty.
+        borders = np.unique(np.quantile(ratings_N, np.arange(1, most) / most, method="higher"))
+        borders = borders[borders > distinct[0]]
+        places_N = np.searchsorted(borders, ratings_N, side="right")
+        return cls(np.bincount(places_N, weights=ratings_N) / np.bincount(places_N), borders.astype(np.float32))
 
     @property
     def num_levels(self) -> int:
@@ -48,10 +47,11 @@ class Levels:
 
     def first_at_least(self, threshold: float) -> int:
         """The lowest level that stands for a rating of at least `threshold`; the highest one where none does."""
+        # Ratings are float32: a threshold of 0.7 is meant to include what was read as 0.69999999.
         return min(int(np.searchsorted(self.values_K, threshold - 1e-6)), self.num_levels - 1)
 
     def places(self, ratings: np.ndarray) -> np.ndarray:
-        """The level of each rating, int64; an event without a rating has the highest one."""
+        """The level of each rating from 0, int64; an event without a rating has the highest one."""
         places: np.ndarray = np.searchsorted(self.boundaries, np.where(np.isnan(ratings), np.inf, ratings), side="right")
         return places
 
