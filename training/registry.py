@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import Any, Literal, cast
 
 from training.config import RankerConfig
 from training.errors import ConfigError
-from training.ranker import Recipe
+
+Kind = Literal["recommender", "search", "rerank"]
+"""What a ranker ranks: items for people, documents for texts, or a query's candidates by their features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class RankerSpec:
         queries: the kinds of query it answers.
         needs: the kind of data it learns from.
         figures: best known figures, in words.
+        kind: what it ranks.
     """
 
     name: str
@@ -30,14 +33,23 @@ class RankerSpec:
     queries: tuple[str, ...] = ("known user", "history")
     needs: str = "clicks or ratings"
     figures: str = ""
+    kind: Kind = "recommender"
 
     def config(self) -> type[RankerConfig]:
         """The class of its hyper-parameters."""
         return cast("type[RankerConfig]", import_module(self.module).Config)
 
-    def recipe(self) -> Recipe:
-        """Its training function."""
-        return cast("Recipe", import_module(self.module).train)
+    def recipe(self) -> Any:
+        """Its training function: a `Recipe`, `SearchRecipe` or `RerankRecipe` of `training.ranker`, by its kind."""
+        return import_module(self.module).train
+
+
+def _search(name: str, module: str, paper: str, *, needs: str, figures: str = "") -> RankerSpec:
+    return RankerSpec(name, module, paper, ("text",), needs, figures, "search")
+
+
+def _rerank(name: str, module: str, paper: str, *, figures: str = "") -> RankerSpec:
+    return RankerSpec(name, module, paper, ("candidates",), "candidates with features and grades", figures, "rerank")
 
 
 RANKERS: dict[str, RankerSpec] = {
@@ -141,8 +153,19 @@ RANKERS: dict[str, RankerSpec] = {
             needs="ratings",
             figures="MovieLens 100K (paper split): RMSE .885, nDCG@10 .471; Douban: RMSE .717; published: MovieLens 1M .829, Netflix .803",
         ),
+        _search(
+            "bm25",
+            "training.recipes.bm25",
+            "Robertson et al. 1994, Okapi at TREC-3",
+            needs="documents",
+            figures="SciFact: nDCG@10 .679; Cranfield: nDCG@10 .430",
+        ),
     )
 }
+
+
+RECOMMENDERS: dict[str, RankerSpec] = {name: spec for name, spec in RANKERS.items() if spec.kind == "recommender"}
+"""Those that rank items for people."""
 
 
 def ranker(name: str) -> RankerSpec:

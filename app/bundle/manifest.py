@@ -12,6 +12,23 @@ SchemaVersion = Literal[1, 2]
 SCHEMA_VERSION: SchemaVersion = 2
 """The one that is written; raised whenever a reader of the old version could misread a new bundle."""
 
+Language = Literal[
+    "none",
+    "danish",
+    "dutch",
+    "english",
+    "french",
+    "german",
+    "italian",
+    "norwegian",
+    "portuguese",
+    "russian",
+    "spanish",
+    "swedish",
+    "turkish",
+]
+"""Of texts, for stems and stop words; `none` keeps every word as it is."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 

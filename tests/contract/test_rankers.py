@@ -29,7 +29,7 @@ from training.evaluation import evaluate, ranked_rows
 from training.export import export_bundle
 from training.loop import Run
 from training.ranker import TrainedRanker
-from training.registry import RANKERS
+from training.registry import RECOMMENDERS
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ CASES = {
     ),
 }
 
-EVERY_RANKER = pytest.mark.parametrize("name", RANKERS)
-FROM_CLICKS = pytest.mark.parametrize("name", [name for name, spec in RANKERS.items() if spec.needs != "ratings"])
-FROM_RATINGS = pytest.mark.parametrize("name", [name for name, spec in RANKERS.items() if spec.needs == "ratings"])
+EVERY_RANKER = pytest.mark.parametrize("name", RECOMMENDERS)
+FROM_CLICKS = pytest.mark.parametrize("name", [name for name, spec in RECOMMENDERS.items() if spec.needs != "ratings"])
+FROM_RATINGS = pytest.mark.parametrize("name", [name for name, spec in RECOMMENDERS.items() if spec.needs == "ratings"])
 WITH_SIGNAL = pytest.mark.parametrize(
-    "name", [name for name, spec in RANKERS.items() if "signal" in spec.config().model_fields]
+    "name", [name for name, spec in RECOMMENDERS.items() if "signal" in spec.config().model_fields]
 )
 
 
@@ -135,7 +135,7 @@ def clicks() -> Interactions:
 
 
 def learn(name: str, data: Interactions, run: Run | None = None, **settings: Any) -> TrainedRanker:
-    spec = RANKERS[name]
+    spec = RECOMMENDERS[name]
     config = spec.config()(**{**CASES.get(name, Case()).settings, **settings})
     return spec.recipe()(data, config, run or Run(seed=3))
 
@@ -162,7 +162,7 @@ def export(ranker: TrainedRanker, name: str, root: Path) -> Path:
         root=root,
         name=name,
         ranker=name,
-        paper=RANKERS[name].paper,
+        paper=RECOMMENDERS[name].paper,
         seed=3,
         config={},
         bias_folded=ranker.bias_folded,
@@ -188,7 +188,7 @@ def people() -> Histories:
 @EVERY_RANKER
 def test_a_recipe_is_given_training_data_settings_and_a_run_and_nothing_else(name: str) -> None:
     """Test data cannot be seen by a function that never gets them."""
-    assert list(inspect.signature(RANKERS[name].recipe()).parameters) == ["data", "config", "run"]
+    assert list(inspect.signature(RECOMMENDERS[name].recipe()).parameters) == ["data", "config", "run"]
 
 
 @EVERY_RANKER
@@ -410,7 +410,7 @@ def test_variants_of_a_ranker_answer_as_it_does(name: str) -> None:
 @EVERY_RANKER
 def test_settings_are_closed_frozen_and_described(name: str) -> None:
     """A typo is refused, every setting says what it is, and what a bundle records of them makes them again."""
-    kind = RANKERS[name].config()
+    kind = RECOMMENDERS[name].config()
     with pytest.raises(ConfigError, match="num_epochz: unknown setting"):
         parse_config(kind, assignments=["num_epochz=3"])
     assert kind.model_config["extra"] == "forbid"
@@ -424,5 +424,5 @@ def test_settings_are_closed_frozen_and_described(name: str) -> None:
 @EVERY_RANKER
 def test_what_a_run_tells_of_itself_is_json(name: str) -> None:
     """The summary goes into the manifest, where no infinity and no array has a place."""
-    for ranker in (trained(name), *([] if RANKERS[name].needs == "ratings" else [trained_on_clicks(name)])):
+    for ranker in (trained(name), *([] if RECOMMENDERS[name].needs == "ratings" else [trained_on_clicks(name)])):
         assert json.loads(json.dumps(dict(ranker.summary), allow_nan=False)) == dict(ranker.summary)

@@ -11,7 +11,7 @@ from training.data import Split
 from training.errors import DataError
 from training.jobs.train import train_ranker
 from training.loop import Run
-from training.registry import RANKERS, RankerSpec
+from training.registry import RECOMMENDERS, RankerSpec
 
 
 def whole_field(split: Split, *, bundles: Path, run: Callable[[str], Run], announce: Callable[[str], None]) -> list[Path]:
@@ -29,7 +29,7 @@ def whole_field(split: Split, *, bundles: Path, run: Callable[[str], Run], annou
     """
     paths = []
     fingerprint = split.train.fingerprint()
-    for spec in RANKERS.values():
+    for spec in RECOMMENDERS.values():
         own_run, config = run(spec.name), spec.config()()
         path = _there(spec, config, fingerprint, own_run.seed, bundles)
         if path is not None:

@@ -257,7 +257,7 @@ def test_seeds_change_intervals_and_nothing_else(place: Path):
 def test_all_rankers_are_compared_on_one_data_set(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained where they are missing, taken where they are there; all against EASE unless a baseline is named."""
     monkeypatch.chdir(place)
-    monkeypatch.setattr(field, "RANKERS", {name: RANKERS[name] for name in ("popularity", "item-knn", "ease")})
+    monkeypatch.setattr(field, "RECOMMENDERS", {name: RANKERS[name] for name in ("popularity", "item-knn", "ease")})
     wanted = ("--all", "--data", "mine.csv", "--metric", "AP", "--protocol", "paper", "--bundles", "whole", "--json")
     found = json.loads(run("compare", *wanted))
     assert [row["name"] for row in found["rankers"]] == ["popularity", "item-knn", "ease"]

@@ -43,7 +43,7 @@ def few_rankers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three of them, the middle one impossible."""
     impossible = Refusing("impossible", RANKERS["popularity"].module, "—")
     few = {"popularity": RANKERS["popularity"], "impossible": impossible, "item-knn": RANKERS["item-knn"]}
-    monkeypatch.setattr(field, "RANKERS", few)
+    monkeypatch.setattr(field, "RECOMMENDERS", few)
 
 
 def found(split: Split, folder: Path, seed: int = 0) -> tuple[list[Path], list[str]]:
