@@ -1,0 +1,1 @@
+"""What reads texts: tokenizers, and the bodies that search rankers share."""
