@@ -80,7 +80,7 @@ class SearchModel:
 
         Sorting them, ties by lower row, gives the ranker's full ranking.
         """
-        mode, fusion = mode or self.mode, fusion or self.fusion
+        mode = mode or self.mode
         assert mode in self.modes
         if mode == "lexical":
             lexical_I = self.lexical.scores(text)
@@ -89,7 +89,13 @@ class SearchModel:
         dense_I = self.dense_scores(query_D)
         if mode == "dense":
             return dense_I
-        lexical_I = self.lexical.scores(text)
+        return self.fused(self.lexical.scores(text), dense_I, query_D, fusion)
+
+    def fused(
+        self, lexical_I: np.ndarray, dense_I: np.ndarray, query_D: np.ndarray, fusion: Fusion | None = None
+    ) -> np.ndarray:
+        """The hybrid's scores from those of `lexical.scores` and of `dense_scores`, float64 [I]."""
+        fusion = fusion or self.fusion
         if fusion.method == "standardised":
             assert self.moments is not None
             return standardised(lexical_I, *moments_of(lexical_I)) + fusion.dense_weight * standardised(
