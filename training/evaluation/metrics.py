@@ -1,9 +1,9 @@
 """Ranking metrics from the places of the relevant items, many users at once.
 
 Names are those of ir-measures, and so are the values: relevance is binary, P@k divides by k even where fewer candidates exist, AP and
-RR look at the full ranking.
+RR look at the full ranking. Of answers to queries (`query_metrics`) nDCG counts grades, as trec_eval does.
 
-Shapes: B users, I items; `hits_BI[b, r]` is true where the item at rank r (0 first) is relevant.
+Shapes: B users, I items; `hits_BI[b, r]` is true where the item at rank r (0 first) is relevant. B queries, I documents.
 """
 
 from __future__ import annotations
@@ -42,6 +42,35 @@ def user_metrics(hits_BI: np.ndarray, num_relevant_B: np.ndarray, cutoffs: tuple
     metrics["AP"] = total(nth_H / (ranks_H + 1), num_ranks) / num_relevant_B
     metrics["RR"] = total((nth_H == 1) / (ranks_H + 1), num_ranks)
     return metrics
+
+
+def query_metrics(
+    grades_BI: np.ndarray, order_BI: np.ndarray, num_found_B: np.ndarray, wanted: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Metrics of each query, float64 [B] each; 0 for a query without a relevant document.
+
+    nDCG@k = Σ_r grade_r / log2(r + 1) over the first k ranks, divided by the same of the best possible order.
+
+    Args:
+        grades_BI: int64; of each document, 0 and below not relevant.
+        order_BI: documents from best to worst; those that are not found come last, in any order.
+        num_found_B: how many are found.
+        wanted: names: P@k, R@k, nDCG@k, AP, RR.
+    """
+    gains_BI = np.maximum(grades_BI, 0)
+    is_found_BI = np.arange(order_BI.shape[1]) < num_found_B[:, None]
+    ranked_BI = np.take_along_axis(gains_BI, order_BI, axis=1) * is_found_BI
+    cutoffs = tuple(sorted({int(name.split("@")[1]) for name in wanted if "@" in name}))
+    num_relevant_B = np.count_nonzero(gains_BI, axis=1)
+    metrics = user_metrics(ranked_BI > 0, np.maximum(num_relevant_B, 1), cutoffs)
+    most = min(max(cutoffs, default=0), gains_BI.shape[1])
+    ideal_BI = -np.sort(np.partition(-gains_BI, most - 1, axis=1)[:, :most], axis=1)
+    discounts_I = 1.0 / np.log2(np.arange(2, most + 2))
+    for k in cutoffs:
+        ideal_B = ideal_BI[:, :k] @ discounts_I[:k]
+        found_B = ranked_BI[:, :k] @ discounts_I[:k]
+        metrics[f"nDCG@{k}"] = np.divide(found_B, ideal_B, out=np.zeros(len(ideal_B)), where=ideal_B > 0)
+    return {name: metrics[name] for name in wanted}
 
 
 def coverage(top_BK: np.ndarray, num_items: int) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy import stats
@@ -55,6 +55,7 @@ class Comparison:
         effect_size: Cohen's d_z, the mean difference over the standard deviation of the differences; None where all users
             differ by the same amount.
         num_better, num_worse, num_equal: users for whom the first ranker did better, worse, equally well.
+        unit: what the users are, where it is something else: `queries`.
     """
 
     metric: str
@@ -70,6 +71,7 @@ class Comparison:
     num_worse: int
     num_equal: int
     level: float = LEVEL
+    unit: str = "users"
 
     @property
     def num_users(self) -> int:
@@ -80,6 +82,28 @@ class Comparison:
     def is_significant(self) -> bool:
         """Whether the corrected p of the randomisation test is below 1 − level."""
         return self.p_holm[TESTS[0]] < 1.0 - self.level
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values only; see `docs/evaluation.md`."""
+        return {
+            "metric": self.metric,
+            "ranker": self.ranker,
+            "against": self.against,
+            "difference": self.difference,
+            "interval": [self.interval.low, self.interval.high],
+            "p": dict(self.p_values),
+            "p_holm": dict(self.p_holm),
+            "family": self.family,
+            "effect_size": self.effect_size,
+            "better": self.num_better,
+            "worse": self.num_worse,
+            "equal": self.num_equal,
+            "share_better": self.num_better / self.num_users,
+            "share_worse": self.num_worse / self.num_users,
+            "share_equal": self.num_equal / self.num_users,
+            "significant": self.is_significant,
+            "sentence": self.sentence,
+        }
 
     @property
     def sentence(self) -> str:
@@ -99,7 +123,7 @@ class Comparison:
         p = self.p_holm[TESTS[0]]
         shown = "p < .001" if p < 0.001 else f"p = {figure(p, 3)}"
         after = f" after Holm over {self.family} comparisons" if self.family > 1 else ""
-        return f"{verdict}, {shown}{after}; {better} of {self.num_users} users better, {worse} worse."
+        return f"{verdict}, {shown}{after}; {better} of {self.num_users} {self.unit} better, {worse} worse."
 
 
 def figure(value: float, decimals: int = 4) -> str:
@@ -117,6 +141,7 @@ def compare_rankers(
     num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
     method: Method = "percentile",
+    unit: str = "users",
 ) -> list[Comparison]:
     """Compare every pair of rankers, or every ranker with a baseline, on each metric; Holm's correction is over all of it.
 
@@ -128,6 +153,7 @@ def compare_rankers(
         num_resamples: of the bootstrap, and of the randomisation test where 2^U is more.
         level: of the intervals.
         method: of the intervals, see `mean_intervals`.
+        unit: what sentences call the users.
 
     Raises:
         DataError: fewer than two users.
@@ -141,7 +167,9 @@ def compare_rankers(
     differences_UM = np.stack(columns, axis=1)
     num_users = len(differences_UM)
     if num_users < 2:
-        raise DataError(f"{num_users} user to compare rankers on; expected at least 2 users with a positive in the test part")
+        raise DataError(
+            f"{num_users} {unit.removesuffix('s')} to compare rankers on; expected at least 2 {unit} with a positive in the test part"
+        )
     intervals = mean_intervals(differences_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
     flips = np.random.default_rng([seed, 1])
     p_values: dict[Test, np.ndarray] = {
@@ -166,6 +194,7 @@ def compare_rankers(
             num_worse=int(np.count_nonzero(differences_UM[:, m] < 0)),
             num_equal=int(np.count_nonzero(differences_UM[:, m] == 0)),
             level=level,
+            unit=unit,
         )
         for m, (metric, ranker, against) in enumerate(keys)
     ]
@@ -195,6 +224,33 @@ def mean_intervals(
     tails_M2 = _bca_tails(values_UM, means_RM, tails)
     ends = (np.quantile(column, own) for column, own in zip(means_RM.T, tails_M2, strict=True))
     return [Interval(float(low), float(high)) for low, high in ends]
+
+
+def metric_intervals(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    level: float = LEVEL,
+    method: Method = "percentile",
+) -> dict[str, dict[str, Interval]]:
+    """Ranker → metric → interval of the mean, for ranker → metric → value of each user, all from one draw; see `mean_intervals`."""
+    keys = [(name, metric) for name, own in values.items() for metric in own]
+    values_UM = np.stack([values[name][metric] for name, metric in keys], axis=1)
+    found = mean_intervals(values_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
+    intervals: dict[str, dict[str, Interval]] = {name: {} for name in values}
+    for (name, metric), interval in zip(keys, found, strict=True):
+        intervals[name][metric] = interval
+    return intervals
+
+
+def over_seeds(runs: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Metric → mean over trainings of each user's value, so that `compare_rankers` tests what a training gives on average.
+
+    Args:
+        runs: metric → value of each user, of each training; the same users in the same order everywhere.
+    """
+    return {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
 
 
 def bootstrap_means(values_UM: np.ndarray, rng: np.random.Generator, num_resamples: int) -> np.ndarray:

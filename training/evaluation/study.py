@@ -21,7 +21,7 @@ from training.evaluation.significance import (
     Interval,
     Method,
     compare_rankers,
-    mean_intervals,
+    metric_intervals,
 )
 
 METRICS: tuple[str, ...] = tuple(user_metrics(np.zeros((1, 1), dtype=bool), np.ones(1, dtype=np.int64)))
@@ -102,7 +102,9 @@ class Study:
             "rankers": [self._entrant(entrant) for entrant in self.entrants],
             "baseline": self.baseline,
             "comparisons": [
-                _comparison(protocol, comparison) for protocol in self.protocols for comparison in self.comparisons[protocol]
+                {"protocol": protocol, **comparison.as_json()}
+                for protocol in self.protocols
+                for comparison in self.comparisons[protocol]
             ],
         }
 
@@ -186,16 +188,12 @@ def run_study(
             found[entrant.name] = evaluate(entrant.model, split, protocol)
         evaluations[protocol] = found
         on_step(f"intervals, protocol {protocol}")
-        keys = [(name, metric) for name, evaluation in found.items() for metric in evaluation.per_user]
-        values_UM = np.stack([found[name].per_user[metric] for name, metric in keys], axis=1)
-        intervals[protocol] = {name: {} for name in found}
-        means = mean_intervals(values_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
-        for (name, metric), interval in zip(keys, means, strict=True):
-            intervals[protocol][name][metric] = interval
+        per_user = {name: evaluation.per_user for name, evaluation in found.items()}
+        intervals[protocol] = metric_intervals(per_user, seed=seed, num_resamples=num_resamples, level=level, method=method)
         comparisons[protocol] = []
         if metrics:
             comparisons[protocol] = compare_rankers(
-                {name: evaluation.per_user for name, evaluation in found.items()},
+                per_user,
                 metrics,
                 baseline=baseline,
                 seed=seed,
@@ -216,30 +214,6 @@ def run_study(
         level=level,
         method=method,
     )
-
-
-def _comparison(protocol: Protocol, comparison: Comparison) -> dict[str, Any]:
-    users = comparison.num_users
-    return {
-        "protocol": protocol,
-        "metric": comparison.metric,
-        "ranker": comparison.ranker,
-        "against": comparison.against,
-        "difference": comparison.difference,
-        "interval": [comparison.interval.low, comparison.interval.high],
-        "p": dict(comparison.p_values),
-        "p_holm": dict(comparison.p_holm),
-        "family": comparison.family,
-        "effect_size": comparison.effect_size,
-        "better": comparison.num_better,
-        "worse": comparison.num_worse,
-        "equal": comparison.num_equal,
-        "share_better": comparison.num_better / users,
-        "share_worse": comparison.num_worse / users,
-        "share_equal": comparison.num_equal / users,
-        "significant": comparison.is_significant,
-        "sentence": comparison.sentence,
-    }
 
 
 def _finite(value: float) -> float | None:
