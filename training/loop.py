@@ -92,6 +92,7 @@ class Run:
         checkpoint_every: epochs between checkpoints; None only writes one at the end of a phase or at Ctrl-C.
         resume: go on from the checkpoints in `folder`.
         progress: bars on stderr.
+        resumed_by: the folder to name to a person who wants to resume, where that is not `folder`.
     """
 
     seed: int = 0
@@ -101,9 +102,23 @@ class Run:
     checkpoint_every: int | None = None
     resume: bool = False
     progress: bool = False
+    resumed_by: Path | None = None
     curves: Curves = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
     _writer: Any = None
+
+    def part(self, name: str, share: float) -> Run:
+        """A run within this one, such as a fold: its own curves, its own folder in this one's, a share of the time budget from now on."""
+        return Run(
+            seed=self.seed,
+            device=self.device,
+            time_budget=None if self.time_budget is None else share * self.time_budget,
+            folder=None if self.folder is None else self.folder / name,
+            checkpoint_every=self.checkpoint_every,
+            resume=self.resume,
+            progress=self.progress,
+            resumed_by=self.resumed_by or self.folder,
+        )
 
     def generator(self, stream: int = 0) -> torch.Generator:
         """A fresh source of random numbers on the CPU, independent for each `stream`."""
@@ -226,7 +241,7 @@ class Phase:
             kept = (
                 "nothing was kept, for want of --run-dir"
                 if self._folder is None
-                else f"resume with --run-dir {self.run.folder} --resume"
+                else f"resume with --run-dir {self.run.resumed_by or self.run.folder} --resume"
             )
             raise Interrupted(f"interrupted in phase {self.name!r} after {self._next_epoch} whole epochs; {kept}") from None
 

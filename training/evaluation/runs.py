@@ -3,7 +3,8 @@
     run      QUERY Q0 DOCUMENT RANK SCORE RANKER      a line for each ranked item, best first
     qrels    QUERY 0 DOCUMENT 1                       a line for each relevant item
 
-Queries are user ids, documents item ids. The score is no model's: it is the number of items that are not ranked higher, an integer
+Queries are user ids, documents item ids, but for rankers of search and of candidates, whose queries and documents are what they are called,
+and whose qrels keep their grades. The score is no model's: it is the number of items that are not ranked higher, an integer
 that falls with every rank, because tools sort by score and break ties in their own ways, some of them in single precision.
 
 Shapes: B users in a batch, I items, N lines.
@@ -70,6 +71,48 @@ def write_qrels(path: Path, split: Split) -> None:
     users, items = _names(split.test.users.ids), _names(split.test.items.ids)
     with replacing_file(path) as file:
         file.write(_lines(users.take(pa.array(relevant.users)), "0", items.take(pa.array(relevant.items)), "1\n"))
+
+
+def write_rankings(
+    path: Path, queries: Iterable[str], documents: Iterable[str], rows_QK: np.ndarray, *, tag: str, depth: int | None = None
+) -> None:
+    """Write ranked documents, atomically.
+
+    Args:
+        path: the file; what was there is replaced when the new one is complete.
+        queries: Q ids.
+        documents: all ids.
+        rows_QK: rows of each query's documents, best first; −1 where there are no more.
+        tag: the ranker's name.
+        depth: how many of each query; all by default.
+
+    Raises:
+        OSError: it cannot be written; `path` is then as it was.
+    """
+    kept_QK = rows_QK[:, :depth]
+    queries_N, ranks_N = np.nonzero(kept_QK >= 0)
+    with replacing_file(path) as file:
+        file.write(
+            _lines(
+                _names(queries).take(pa.array(queries_N)),
+                "Q0",
+                _names(documents).take(pa.array(kept_QK[queries_N, ranks_N])),
+                pa.array(ranks_N + 1),
+                pa.array(rows_QK.shape[1] - ranks_N),
+                f"{encoded_id(tag)}\n",
+            )
+        )
+
+
+def write_grades(path: Path, queries: Iterable[str], documents: Iterable[str], grades: np.ndarray) -> None:
+    """Write judgements with their grades, atomically; three columns of the same length.
+
+    Raises:
+        OSError: it cannot be written; `path` is then as it was.
+    """
+    told = pa.array([f"{grade}\n" for grade in grades], pa.large_string())
+    with replacing_file(path) as file:
+        file.write(_lines(_names(queries), "0", _names(documents), told))
 
 
 def check_depth(split: Split, depth: int | None) -> None:
