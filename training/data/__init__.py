@@ -1,19 +1,25 @@
-"""Ratings, clicks and items: where they come from, how they are checked and how they are split."""
+"""Ratings, documents, candidates with features: where they come from, how they are checked and how they are split."""
 
 from training.data.catalogue import SOURCES, SourceSpec, source
 from training.data.collection import Collection, Judgements, TextSplit
+from training.data.documents import TextOptions
+from training.data.feature_splits import FEATURE_SPLITS, default_feature_split, make_feature_splits
 from training.data.fetch import fetch
 from training.data.files import FileOptions
 from training.data.interactions import Dataset, Interactions, Split
-from training.data.letor import FeatureSplit, JudgedFeatures
-from training.data.load import load_dataset
+from training.data.letor import FeatureData, FeatureSplit, JudgedFeatures
+from training.data.load import load_collection, load_dataset, load_features
 from training.data.splits import SPLITS, default_split, holdout, make_split
+from training.data.text_splits import TEXT_SPLITS, default_text_split, make_text_splits
 
 __all__ = [
+    "FEATURE_SPLITS",
     "SOURCES",
     "SPLITS",
+    "TEXT_SPLITS",
     "Collection",
     "Dataset",
+    "FeatureData",
     "FeatureSplit",
     "FileOptions",
     "Interactions",
@@ -21,11 +27,18 @@ __all__ = [
     "Judgements",
     "SourceSpec",
     "Split",
+    "TextOptions",
     "TextSplit",
+    "default_feature_split",
     "default_split",
+    "default_text_split",
     "fetch",
     "holdout",
+    "load_collection",
     "load_dataset",
+    "load_features",
+    "make_feature_splits",
     "make_split",
+    "make_text_splits",
     "source",
 ]

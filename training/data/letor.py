@@ -6,6 +6,7 @@ Shapes: N candidates, Q queries, F features.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,6 +59,18 @@ class JudgedFeatures:
             tuple(self.document_ids[position] for position in positions),
         )
 
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Several parts of the same features as one, one after the other."""
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            tuple(query for part in parts for query in part.query_ids),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.features_NF for part in parts]),
+            np.concatenate([part.grades for part in parts]),
+            tuple(document for part in parts for document in part.document_ids),
+        )
+
     def fingerprint(self) -> str:
         """SHA-256 over ids, features and grades."""
         digest = hashlib.sha256()
@@ -67,6 +80,24 @@ class JudgedFeatures:
         for array, dtype in ((self.offsets, "<i8"), (self.features_NF, "<f4"), (self.grades, "<i8")):
             digest.update(np.ascontiguousarray(array, dtype=dtype).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureData:
+    """Candidates of queries in the parts that their files are.
+
+    Attributes:
+        name: as in `irgan data list`, or the folder's or file's name.
+        parts: by the names of the files, `train`, `valid` and `test` among them where the data are cut so; all have the same features.
+    """
+
+    name: str
+    parts: Mapping[str, JudgedFeatures]
+
+    @property
+    def num_features(self) -> int:
+        """F."""
+        return max(part.num_features for part in self.parts.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

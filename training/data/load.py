@@ -1,4 +1,4 @@
-"""A data set by its name or by the path of a file."""
+"""Data by their name or by the path of a file or folder: interactions, documents, and candidates with features."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-from training.data.catalogue import SOURCES, SourceSpec
+from training.data.catalogue import SOURCES, Kind, SourceSpec, check_kind, names_of
+from training.data.collection import Collection
+from training.data.documents import CORPUS, TextOptions, read_beir, read_plain
+from training.data.features import read_features
 from training.data.fetch import fetch
 from training.data.files import FileOptions, read_dataset
 from training.data.interactions import Dataset
+from training.data.letor import FeatureData
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -33,21 +37,90 @@ def load_dataset(spec: str, options: FileOptions | None = None, *, announce: Cal
     path = Path(spec)
     if not path.exists() and not path.suffix and path.name == spec:
         raise DataError(
-            f"no data set and no file {spec!r}; there are the data sets {', '.join(SOURCES)}, or give the path of a file"
+            f"no data set and no file {spec!r}; there are the data sets {', '.join(names_of('interactions'))}, or give the path of a file"
         )
     dataset = read_dataset(path, options)
     # A file that happens to be called like a public data set must not pass for it: its split and its terms go by the name.
     return replace(dataset, name=f"{path.name} (file)") if dataset.name in SOURCES else dataset
 
 
-def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], None]) -> Dataset:
-    default = FileOptions(positive_threshold=options.positive_threshold)
-    if options != default:
-        other = [field.name for field in fields(options) if getattr(options, field.name) != getattr(default, field.name)]
+def load_collection(
+    spec: str, options: TextOptions | None = None, *, announce: Callable[[str], None] = logger.info
+) -> Collection:
+    """The collection of documents of this name, fetched if need be, or the one at this path.
+
+    Args:
+        spec: a name of the catalogue, a folder as BEIR has it, or a file of documents (JSON Lines, CSV, TSV or Parquet).
+        options: how to read a file; of a named collection only `language` and `min_grade` can be chosen.
+        announce: told what is being downloaded, and its terms of use.
+
+    Raises:
+        DataError: neither a name nor a path, or documents that cannot be used.
+    """
+    options = options or TextOptions()
+    if spec in SOURCES:
+        check_kind(SOURCES[spec], "documents")
+        _refuse_options(spec, options, TextOptions(language=options.language, min_grade=options.min_grade))
+        # Two abstracts of Cranfield are empty, and the figures of the literature count them.
+        return read_beir(_fetched(SOURCES[spec], announce), replace(options, keep_empty=True))
+    path = _path(spec, "documents", "a folder with corpus.jsonl or of a file")
+    if not path.is_dir():
+        return _unnamed(read_plain(path, options), path)
+    if not (path / CORPUS).is_file():
         raise DataError(
-            f"{', '.join(other)}: only for files; {source.name} is a named data set with a layout of its own, "
-            "of which only the positive threshold can be chosen"
+            f"{path} has no {CORPUS}; expected a folder with {CORPUS}, queries.jsonl and qrels/, or give a file in it"
         )
+    beir = TextOptions(language=options.language, min_grade=options.min_grade, keep_empty=options.keep_empty)
+    _refuse_options(str(path), options, beir)
+    return _unnamed(read_beir(path, options), path)
+
+
+def load_features(spec: str, *, announce: Callable[[str], None] = logger.info) -> FeatureData:
+    """The candidates with features of this name, fetched if need be, or those at this path.
+
+    Args:
+        spec: a name of the catalogue, a file in SVMlight's form with queries, or a folder of such files.
+        announce: told what is being downloaded, and its terms of use.
+
+    Raises:
+        DataError: neither a name nor a path, or files that cannot be used.
+    """
+    if spec in SOURCES:
+        check_kind(SOURCES[spec], "features")
+        return read_features(_fetched(SOURCES[spec], announce), spec)
+    path = _path(spec, "features", "a file or folder in SVMlight's form")
+    name = path.resolve().name if path.is_dir() else path.stem
+    return read_features(path, f"{name} ({_form(path)})" if name in SOURCES else name)
+
+
+def _path(spec: str, kind: Kind, what: str) -> Path:
+    path = Path(spec)
+    if not path.exists() and not path.suffix and path.name == spec:
+        raise DataError(f"no data set and no file {spec!r}; there are {', '.join(names_of(kind))}, or give the path of {what}")
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    return path
+
+
+def _unnamed(collection: Collection, path: Path) -> Collection:
+    """Files that happen to be called like a public data set must not pass for it."""
+    return replace(collection, name=f"{collection.name} ({_form(path)})") if collection.name in SOURCES else collection
+
+
+def _form(path: Path) -> str:
+    return "folder" if path.is_dir() else "file"
+
+
+def _refuse_options(what: str, options: TextOptions, allowed: TextOptions) -> None:
+    other = [field.name for field in fields(options) if getattr(options, field.name) != getattr(allowed, field.name)]
+    if other:
+        raise DataError(
+            f"{', '.join(other)}: only for plain files of documents; {what} has a layout of its own that says where everything is"
+        )
+
+
+def _fetched(source: SourceSpec, announce: Callable[[str], None]) -> Path:
+    """The folder of a named source; its terms of use are told when it comes from elsewhere."""
     downloads: list[str] = []
 
     def note(message: str) -> None:
@@ -57,6 +130,20 @@ def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], N
     folder = fetch(source.name, announce=note)
     if downloads:
         announce(f"{source.name}: terms of use. {source.terms}")
+    return folder
+
+
+def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], None]) -> Dataset:
+    check_kind(source, "interactions")
+    default = FileOptions(positive_threshold=options.positive_threshold)
+    if options != default:
+        other = [field.name for field in fields(options) if getattr(options, field.name) != getattr(default, field.name)]
+        raise DataError(
+            f"{', '.join(other)}: only for files; {source.name} is a named data set with a layout of its own, "
+            "of which only the positive threshold can be chosen"
+        )
+    folder = _fetched(source, announce)
+    assert source.read is not None
     dataset = source.read(folder, positive_threshold=source.positive_threshold)
     threshold = options.positive_threshold
     if threshold is None:

@@ -36,12 +36,14 @@ class Table:
         frame: N rows; columns of a text file are strings, missing ones empty.
         unit: what `places` counts: `line` or `row`.
         places: from positions to 1-based lines or rows of the file.
+        typed: whether the file itself says of what type its values are.
     """
 
     path: Path
     frame: pd.DataFrame
     unit: str
     places: Callable[[np.ndarray], np.ndarray]
+    typed: bool = False
 
     def complaint(
         self, bad: np.ndarray, found: str, remedy: str, *, values: pd.Series | None = None, notes: Sequence[str] = ()
@@ -207,7 +209,7 @@ class ParquetTableFile:
             raise DataError(f"{self.path} is a damaged Parquet file: {error}") from error
         if not len(frame):
             raise DataError(f"{self.path} is empty: it has columns and no rows; expected a table")
-        return Table(self.path, frame, "row", lambda positions: positions + 1)
+        return Table(self.path, frame, "row", lambda positions: positions + 1, typed=True)
 
 
 def open_table(

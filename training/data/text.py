@@ -30,8 +30,13 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"{path} is empty (0 bytes); expected a table")
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> bytes:
+def read_text(path: Path, encoding: str = "utf-8", *, remedy: str = "") -> bytes:
     """A text file's content as UTF-8 without byte order mark, every line end a newline.
+
+    Args:
+        path: the file.
+        encoding: as Python names it.
+        remedy: what to do about text in another encoding, where none can be named.
 
     Raises:
         DataError: there is no such file, it is empty, or it is not text in this encoding.
@@ -42,7 +47,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) and encoding == "utf-8":
-        raise DataError(f"{path} is not UTF-8 but UTF-16 from line 1 on; save it as UTF-8, or give --encoding utf-16")
+        remedy = remedy or "save it as UTF-8, or give --encoding utf-16"
+        raise DataError(f"{path} is not UTF-8 but UTF-16 from line 1 on; {remedy}")
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except LookupError as error:
@@ -50,7 +56,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> bytes:
     except UnicodeError as error:
         bad = [number for number, line in enumerate(content.split(b"\n"), 1) if not _decodes(line, encoding)]
         where = [f"line {number}" for number in bad[:SHOWN]]
-        remedy = "save it as UTF-8, or name its encoding, such as --encoding latin-1"
+        remedy = remedy or "save it as UTF-8, or name its encoding, such as --encoding latin-1"
         raise trouble(
             path, count=len(bad), unit="line", where=where, found=f"text that is not {encoding}", remedy=remedy
         ) from error

@@ -1,0 +1,218 @@
+"""Collections of documents in files: folders as BEIR has them, and plain files of documents.
+
+Shapes: I documents, Q queries.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from app.bundle import Vocabulary
+from app.bundle.manifest import Language
+from training.data.collection import Collection, Judgements
+from training.data.columns import choose_column, read_ids
+from training.data.items import as_titles, typed_column
+from training.data.jsonl import JSON_SUFFIXES, JsonLinesFile, as_text, json_column, key_names
+from training.data.judgements import (
+    read_candidates,
+    read_fields,
+    read_qrels,
+    to_candidates,
+    to_judgements,
+)
+from training.data.tables import Table, TableFile, open_table
+from training.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+CORPUS, QUERIES, QRELS, CANDIDATES = "corpus.jsonl", "queries.jsonl", "qrels", "candidates"
+"""What a folder as BEIR has it consists of."""
+
+_ID_NAMES = ("_id", "id", "doc_id", "docid", "document_id", "docno", "item_id", "pid")
+_TITLE_NAMES = ("title", "name", "headline", "subject")
+_TEXT_NAMES = ("text", "body", "abstract", "content", "contents", "description", "passage")
+_QUERY_ID_NAMES = ("_id", "id", "qid", "query_id", "query-id", "topic")
+_QUERY_TEXT_NAMES = ("text", "query", "title", "question")
+_METADATA = "metadata"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """How to read documents; None leaves it to names, suffixes and values.
+
+    Attributes:
+        language: of all texts; English if nothing is said.
+        id_column, title_column, text_column: names in a plain file of documents; `none` for no titles or no texts.
+        queries: a file of queries for a plain file of documents: JSON Lines with `_id` and `text`, or `id<tab>text`.
+        qrels: the judgements of these queries, as TREC or BEIR has them, or a folder with a file for each part.
+        min_grade: the grade from which a document counts as an answer; lower ones count as 0.
+        keep_empty: whether documents without title and text are kept, which nothing will find; they are an error otherwise.
+    """
+
+    language: Language | None = None
+    id_column: str | None = None
+    title_column: str | None = None
+    text_column: str | None = None
+    queries: Path | None = None
+    qrels: Path | None = None
+    min_grade: int = 1
+    keep_empty: bool = False
+
+
+def read_beir(folder: Path, options: TextOptions) -> Collection:
+    """A folder with `corpus.jsonl`, and perhaps `queries.jsonl`, `qrels/PART.tsv` and `candidates/PART.tsv`.
+
+    Raises:
+        DataError: a file is missing or cannot be used; one message with file, lines and count.
+    """
+    corpus = JsonLinesFile(folder / CORPUS)
+    # Named where they are called as they should be, so that nothing is told of guesses.
+    documents, item_table = read_documents(
+        corpus,
+        replace(
+            options,
+            id_column="_id" if "_id" in corpus.names else None,
+            title_column="title" if "title" in corpus.names else None,
+            text_column="text" if "text" in corpus.names else None,
+        ),
+    )
+    qrels, candidates = _parts(folder / QRELS), _parts(folder / CANDIDATES)
+    queries, texts = Vocabulary("query", []), tuple[str, ...]()
+    if (folder / QUERIES).exists() or qrels or candidates:
+        queries, texts = read_queries(folder / QUERIES)
+    judged = {
+        part: to_judgements(read_qrels(path), queries, documents, min_grade=options.min_grade) for part, path in qrels.items()
+    }
+    competing = {
+        part: to_candidates(read_candidates(path), judged.get(part, Judgements.none()), queries, documents)
+        for part, path in candidates.items()
+    }
+    return Collection(
+        folder.resolve().name, documents, item_table, queries, texts, judged, competing, options.language or "english"
+    )
+
+
+def read_plain(path: Path, options: TextOptions) -> Collection:
+    """A file of documents, and the queries and judgements that the options name.
+
+    Raises:
+        DataError: a file cannot be used; one message with file, lines and count.
+    """
+    documents, item_table = read_documents(_open(path), options)
+    queries, texts = Vocabulary("query", []), tuple[str, ...]()
+    judged: dict[str, Judgements] = {}
+    if options.queries is not None:
+        queries, texts = read_queries(options.queries)
+    if options.qrels is not None:
+        if options.queries is None:
+            raise DataError(f"--qrels {options.qrels} judges queries whose texts are not known; give them with --queries FILE")
+        files = _parts(options.qrels) if options.qrels.is_dir() else {"all": options.qrels}
+        judged = {
+            part: to_judgements(read_qrels(file), queries, documents, min_grade=options.min_grade)
+            for part, file in files.items()
+        }
+    return Collection(path.stem, documents, item_table, queries, texts, judged, {}, options.language or "english")
+
+
+def _open(path: Path) -> TableFile:
+    return JsonLinesFile(path) if path.suffix.lower() in JSON_SUFFIXES else open_table(path)
+
+
+def _parts(folder: Path) -> Mapping[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.tsv"))} if folder.is_dir() else {}
+
+
+def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, pd.DataFrame]:
+    """All documents of a table in its order: `title` if there are titles, `text`, and the other columns as metadata.
+
+    Args:
+        file: one row a document.
+        options: which column is which, and whether empty documents are kept.
+
+    Raises:
+        DataError: no column of ids or of texts, missing ids, an id that stands there twice, or documents without a word.
+    """
+    id_name = choose_column(file, "id", options.id_column, required=True, names=_ID_NAMES)
+    title_name = choose_column(file, "title", options.title_column, required=False, names=_TITLE_NAMES)
+    text_name = choose_column(file, "text", options.text_column, required=title_name is None, names=_TEXT_NAMES)
+    assert id_name is not None
+    table = file.read(file.names)
+    ids = read_ids(table, id_name, "document")
+    _refuse_repeated(table, ids, id_name, "document")
+    columns: dict[str, pd.Series] = {}
+    if title_name is not None:
+        columns["title"] = as_titles(table.frame[title_name])
+    columns["text"] = pd.Series("", index=table.frame.index, dtype="str") if text_name is None else _texts(table, text_name)
+    empty = (columns["text"].str.strip() == "").to_numpy()
+    if title_name is not None:
+        empty = empty & (columns["title"].fillna("").str.strip() == "").to_numpy()
+    if empty.any() and not options.keep_empty:
+        remedy = (
+            "expected a title or a text in every one; correct or remove these lines, or keep such documents with --keep-empty"
+        )
+        raise table.complaint(empty, "a document without a word", remedy, values=ids)
+    for name in file.names:
+        if name not in {id_name, title_name, text_name}:
+            columns |= _metadata(table, name, set(columns) | set(file.names))
+    return Vocabulary("item", ids.tolist()), pd.DataFrame(columns, index=range(len(ids)))
+
+
+def _refuse_repeated(table: Table, ids: pd.Series, column: str, kind: str) -> None:
+    twice = ids.duplicated().to_numpy()
+    if twice.any():
+        remedy = f"expected a line for each {kind}; correct or remove these lines"
+        raise table.complaint(twice, f"a {kind} id that stands there already (column {column!r})", remedy, values=ids)
+
+
+def _texts(table: Table, column: str) -> pd.Series:
+    values = table.frame[column]
+    return (
+        values.map(as_text, na_action="ignore").astype("str").fillna("")
+        if values.dtype == object
+        else values.astype("str").fillna("")
+    )
+
+
+def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:
+    """A column of metadata; one of objects becomes a column for each of their keys, as BEIR's `metadata` is meant."""
+    values = table.frame[name]
+    present = [value for value in values if isinstance(value, dict)] if values.dtype == object else []
+    if not present:
+        return {name: typed_column(table, name)}
+    records = [value if isinstance(value, dict) else {} for value in values]
+    return {
+        (f"{name}_{key}" if key in taken else key): json_column([record.get(key) for record in records])
+        for key in key_names(records)
+    }
+
+
+def read_queries(path: Path) -> tuple[Vocabulary, tuple[str, ...]]:
+    """Ids and texts of queries: JSON Lines, CSV or Parquet with columns of both, or `id<tab>text` without a header.
+
+    Raises:
+        DataError: the file cannot be used, an id stands there twice, or a query without a word.
+    """
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".parquet", ".pq", *JSON_SUFFIXES}:
+        file = _open(path)
+        id_name = choose_column(file, "query-id", None, required=True, names=_QUERY_ID_NAMES)
+        text_name = choose_column(file, "query-text", None, required=True, names=_QUERY_TEXT_NAMES)
+        assert id_name is not None
+        assert text_name is not None
+        table = file.read([id_name, text_name])
+    else:
+        id_name, text_name = "query", "text"
+        table = read_fields(path, (id_name, text_name), form="the id of a query, a tab, and its text", separator="\t")
+    ids, texts = read_ids(table, id_name, "query"), _texts(table, text_name)
+    _refuse_repeated(table, ids, id_name, "query")
+    empty = (texts.str.strip() == "").to_numpy()
+    if empty.any():
+        raise table.complaint(
+            empty, "a query without a word", "expected a text for each query; correct or remove these lines", values=ids
+        )
+    return Vocabulary("query", ids.tolist()), tuple(texts.tolist())
