@@ -11,6 +11,7 @@ from training.data.letor import FeatureData, FeatureSplit, JudgedFeatures
 from training.data.load import load_collection, load_dataset, load_features
 from training.data.splits import SPLITS, default_split, holdout, make_split
 from training.data.text_splits import TEXT_SPLITS, default_text_split, make_text_splits
+from training.data.trec import read_trec_qrels, read_trec_run
 
 __all__ = [
     "FEATURE_SPLITS",
@@ -40,5 +41,7 @@ __all__ = [
     "make_feature_splits",
     "make_split",
     "make_text_splits",
+    "read_trec_qrels",
+    "read_trec_run",
     "source",
 ]

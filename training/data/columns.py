@@ -34,9 +34,23 @@ _MILLISECONDS_FROM = 1e11
 
 
 def choose_column(
-    file: TableFile, role: str, given: str | None, *, required: bool, names: Sequence[str] | None = None
+    file: TableFile,
+    role: str,
+    given: str | None = None,
+    *,
+    required: bool,
+    names: Sequence[str] | None = None,
+    has_option: bool = True,
 ) -> str | None:
     """The column that plays a role, from an option or from its name.
+
+    Args:
+        file: whose columns they are.
+        role: in a word; its option is called after it.
+        given: what the option says.
+        required: whether there must be one.
+        names: that are recognised, the likeliest first; None for the usual ones of this role.
+        has_option: whether there is such an option, for messages.
 
     Raises:
         DataError: the column that was named is not there, or a required one is not found.
@@ -53,7 +67,8 @@ def choose_column(
     usual = USUAL_NAMES[role] if names is None else names
     found = next((plain[name] for name in usual if name in plain), None)
     if found is not None:
-        logger.info("%s: the column of the %s is %r (by its name; %s says otherwise)", file.path, role, found, option)
+        told = f"by its name; {option} says otherwise" if has_option else "by its name"
+        logger.info("%s: the column of the %s is %r (%s)", file.path, role, found, told)
     elif required:
         hint = ""
         if len(file.names) == 1:
@@ -62,7 +77,7 @@ def choose_column(
             hint = "; it looks like data: if the file has no header, give --no-header"
         raise DataError(
             f"{file.path}: {file.head} has no column for the {role}; it has {columns}; "
-            f"expected one of {', '.join(usual)}, or name it with {option}{hint}"
+            f"expected one of {', '.join(usual)}{f', or name it with {option}' if has_option else ''}{hint}"
         )
     return found
 

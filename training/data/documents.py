@@ -1,4 +1,4 @@
-"""Collections of documents in files: folders as BEIR has them, and plain files of documents.
+"""Documents and queries in files.
 
 Shapes: I documents, Q queries.
 """
@@ -6,9 +6,9 @@ Shapes: I documents, Q queries.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -18,27 +18,22 @@ from training.data.collection import Collection, Judgements
 from training.data.columns import choose_column, read_ids
 from training.data.items import as_titles, typed_column
 from training.data.jsonl import JSON_SUFFIXES, JsonLinesFile, as_text, json_column, key_names
-from training.data.judgements import (
-    read_candidates,
+from training.data.judgements import part_files, (
     read_fields,
     read_qrels,
-    to_candidates,
     to_judgements,
 )
-from training.data.tables import Table, TableFile, open_table
+from training.data.tables import PARQUET_SUFFIXES, SEPARATORS, Table, TableFile, TextTableFile, open_table
+from training.data.text import check_is_file
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)
-
-CORPUS, QUERIES, QRELS, CANDIDATES = "corpus.jsonl", "queries.jsonl", "qrels", "candidates"
-"""What a folder as BEIR has it consists of."""
 
 _ID_NAMES = ("_id", "id", "doc_id", "docid", "document_id", "docno", "item_id", "pid")
 _TITLE_NAMES = ("title", "name", "headline", "subject")
 _TEXT_NAMES = ("text", "body", "abstract", "content", "contents", "description", "passage")
 _QUERY_ID_NAMES = ("_id", "id", "qid", "query_id", "query-id", "topic")
 _QUERY_TEXT_NAMES = ("text", "query", "title", "question")
-_METADATA = "metadata"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +42,8 @@ class TextOptions:
 
     Attributes:
         language: of all texts; English if nothing is said.
-        id_column, title_column, text_column: names in a plain file of documents; `none` for no titles or no texts.
+        id_column, title_column, text_column: names of columns or keys; `none` for no titles or no texts.
+        form, separator, header, encoding: of a plain file of documents, as in `FileOptions`; JSON Lines go by their suffix and are UTF-8.
         queries: a file of queries for a plain file of documents: JSON Lines with `_id` and `text`, or `id<tab>text`.
         qrels: the judgements of these queries, as TREC or BEIR has them, or a folder with a file for each part.
         min_grade: the grade from which a document counts as an answer; lower ones count as 0.
@@ -58,43 +54,14 @@ class TextOptions:
     id_column: str | None = None
     title_column: str | None = None
     text_column: str | None = None
+    form: Literal["csv", "tsv", "parquet"] | None = None
+    separator: str | None = None
+    header: bool = True
+    encoding: str = "utf-8"
     queries: Path | None = None
     qrels: Path | None = None
     min_grade: int = 1
     keep_empty: bool = False
-
-
-def read_beir(folder: Path, options: TextOptions) -> Collection:
-    """A folder with `corpus.jsonl`, and perhaps `queries.jsonl`, `qrels/PART.tsv` and `candidates/PART.tsv`.
-
-    Raises:
-        DataError: a file is missing or cannot be used; one message with file, lines and count.
-    """
-    corpus = JsonLinesFile(folder / CORPUS)
-    # Named where they are called as they should be, so that nothing is told of guesses.
-    documents, item_table = read_documents(
-        corpus,
-        replace(
-            options,
-            id_column="_id" if "_id" in corpus.names else None,
-            title_column="title" if "title" in corpus.names else None,
-            text_column="text" if "text" in corpus.names else None,
-        ),
-    )
-    qrels, candidates = _parts(folder / QRELS), _parts(folder / CANDIDATES)
-    queries, texts = Vocabulary("query", []), tuple[str, ...]()
-    if (folder / QUERIES).exists() or qrels or candidates:
-        queries, texts = read_queries(folder / QUERIES)
-    judged = {
-        part: to_judgements(read_qrels(path), queries, documents, min_grade=options.min_grade) for part, path in qrels.items()
-    }
-    competing = {
-        part: to_candidates(read_candidates(path), judged.get(part, Judgements.none()), queries, documents)
-        for part, path in candidates.items()
-    }
-    return Collection(
-        folder.resolve().name, documents, item_table, queries, texts, judged, competing, options.language or "english"
-    )
 
 
 def read_plain(path: Path, options: TextOptions) -> Collection:
@@ -103,7 +70,7 @@ def read_plain(path: Path, options: TextOptions) -> Collection:
     Raises:
         DataError: a file cannot be used; one message with file, lines and count.
     """
-    documents, item_table = read_documents(_open(path), options)
+    documents, item_table = read_documents(open_documents(path, options), options)
     queries, texts = Vocabulary("query", []), tuple[str, ...]()
     judged: dict[str, Judgements] = {}
     if options.queries is not None:
@@ -111,7 +78,7 @@ def read_plain(path: Path, options: TextOptions) -> Collection:
     if options.qrels is not None:
         if options.queries is None:
             raise DataError(f"--qrels {options.qrels} judges queries whose texts are not known; give them with --queries FILE")
-        files = _parts(options.qrels) if options.qrels.is_dir() else {"all": options.qrels}
+        files = part_files(options.qrels) if options.qrels.is_dir() else {"all": options.qrels}
         judged = {
             part: to_judgements(read_qrels(file), queries, documents, min_grade=options.min_grade)
             for part, file in files.items()
@@ -119,12 +86,23 @@ def read_plain(path: Path, options: TextOptions) -> Collection:
     return Collection(path.stem, documents, item_table, queries, texts, judged, {}, options.language or "english")
 
 
-def _open(path: Path) -> TableFile:
-    return JsonLinesFile(path) if path.suffix.lower() in JSON_SUFFIXES else open_table(path)
+def open_documents(path: Path, options: TextOptions) -> TableFile:
+    """A file of documents or queries by its suffix, or by what the options say of it.
 
-
-def _parts(folder: Path) -> Mapping[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.tsv"))} if folder.is_dir() else {}
+    Raises:
+        DataError: the file cannot be read, or its form is not clear.
+    """
+    check_is_file(path)
+    suffix = path.suffix.lower()
+    if options.form is None and options.separator is None:
+        if suffix in JSON_SUFFIXES:
+            return JsonLinesFile(path)
+        if suffix not in {*SEPARATORS, *PARQUET_SUFFIXES}:
+            raise DataError(
+                f"{path}: the form of a file that ends in {path.suffix!r} is not clear; expected one of "
+                f"{', '.join([*JSON_SUFFIXES, *SEPARATORS, *PARQUET_SUFFIXES])}, or give --format csv, tsv or parquet"
+            )
+    return open_table(path, form=options.form, separator=options.separator, header=options.header, encoding=options.encoding)
 
 
 def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, pd.DataFrame]:
@@ -137,10 +115,17 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
     Raises:
         DataError: no column of ids or of texts, missing ids, an id that stands there twice, or documents without a word.
     """
-    id_name = choose_column(file, "id", options.id_column, required=True, names=_ID_NAMES)
-    title_name = choose_column(file, "title", options.title_column, required=False, names=_TITLE_NAMES)
-    text_name = choose_column(file, "text", options.text_column, required=title_name is None, names=_TEXT_NAMES)
+    nameless = isinstance(file, TextTableFile) and not file.header
+    id_name = choose_column(file, "id", options.id_column, required=True, names=("1",) if nameless else _ID_NAMES)
+    title_name = choose_column(file, "title", options.title_column, required=False, names=() if nameless else _TITLE_NAMES)
+    text_name = choose_column(
+        file, "text", options.text_column, required=title_name is None, names=("2",) if nameless else _TEXT_NAMES
+    )
     assert id_name is not None
+    if len({id_name, title_name, text_name} - {None}) < 2 + (title_name is not None and text_name is not None):
+        raise DataError(
+            f"{file.path}: one column cannot be two of id, title and text; name others with --id-column, --title-column or --text-column"
+        )
     table = file.read(file.names)
     ids = read_ids(table, id_name, "document")
     _refuse_repeated(table, ids, id_name, "document")
@@ -159,6 +144,8 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
     for name in file.names:
         if name not in {id_name, title_name, text_name}:
             columns |= _metadata(table, name, set(columns) | set(file.names))
+    if columns.pop("id", None) is not None:
+        logger.info("%s: the column 'id' is left out, the ids are in %r", file.path, id_name)
     return Vocabulary("item", ids.tolist()), pd.DataFrame(columns, index=range(len(ids)))
 
 
@@ -170,12 +157,19 @@ def _refuse_repeated(table: Table, ids: pd.Series, column: str, kind: str) -> No
 
 
 def _texts(table: Table, column: str) -> pd.Series:
+    """A column as text; numbers are written out, what is missing is empty.
+
+    Raises:
+        DataError: values that are no text.
+    """
     values = table.frame[column]
-    return (
-        values.map(as_text, na_action="ignore").astype("str").fillna("")
-        if values.dtype == object
-        else values.astype("str").fillna("")
-    )
+    if values.dtype == object:
+        bad = ~values.map(lambda value: isinstance(value, str | int | float) or value is None).to_numpy(dtype=bool)
+        if bad.any():
+            shown = values.map(str)
+            remedy = "expected a text; correct these, or name another column"
+            raise table.complaint(bad, f"no text (column {column!r})", remedy, values=shown)
+    return values.map(as_text, na_action="ignore").astype("str").fillna("")
 
 
 def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:
@@ -192,22 +186,22 @@ def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:
 
 
 def read_queries(path: Path) -> tuple[Vocabulary, tuple[str, ...]]:
-    """Ids and texts of queries: JSON Lines, CSV or Parquet with columns of both, or `id<tab>text` without a header.
+    """Ids and texts of queries: JSON Lines, CSV or Parquet with columns of both, or `id<tab>text`, with a header or without.
 
     Raises:
         DataError: the file cannot be used, an id stands there twice, or a query without a word.
     """
-    suffix = path.suffix.lower()
-    if suffix in {".csv", ".parquet", ".pq", *JSON_SUFFIXES}:
-        file = _open(path)
-        id_name = choose_column(file, "query-id", None, required=True, names=_QUERY_ID_NAMES)
-        text_name = choose_column(file, "query-text", None, required=True, names=_QUERY_TEXT_NAMES)
+    if path.suffix.lower() in {".csv", *PARQUET_SUFFIXES, *JSON_SUFFIXES}:
+        file = open_documents(path, TextOptions())
+        id_name = choose_column(file, "query's id", required=True, names=_QUERY_ID_NAMES, has_option=False)
+        text_name = choose_column(file, "query's text", required=True, names=_QUERY_TEXT_NAMES, has_option=False)
         assert id_name is not None
         assert text_name is not None
         table = file.read([id_name, text_name])
     else:
-        id_name, text_name = "query", "text"
-        table = read_fields(path, (id_name, text_name), form="the id of a query, a tab, and its text", separator="\t")
+        id_name, text_name = "id", "text"
+        form = "the id of a query, a tab, and its text"
+        table = read_fields(path, (id_name, text_name), form=form, separator="\t", may_have_header=_QUERY_ID_NAMES)
     ids, texts = read_ids(table, id_name, "query"), _texts(table, text_name)
     _refuse_repeated(table, ids, id_name, "query")
     empty = (texts.str.strip() == "").to_numpy()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
-
 from training.data.letor import FeatureData, JudgedFeatures
 from training.data.svmlight import read_svmlight
 from training.errors import DataError
@@ -32,19 +30,21 @@ def read_features(path: Path, name: str) -> FeatureData:
         DataError: no such files, or they cannot be used together.
     """
     files = _files(path)
-    parts = {part: read_svmlight(file) for part, file in files.items()}
-    widths = {part: judged.num_features for part, judged in parts.items()}
-    widest = max(widths.values())
-    for part, width in widths.items():
-        if width != widest and _is_full(parts[part]):
-            other = next(name for name, found in widths.items() if found == widest)
+    read = {part: read_svmlight(file) for part, file in files.items()}
+    widest = max(read, key=lambda part: read[part][0].num_features)
+    num_features = read[widest][0].num_features
+    parts: dict[str, JudgedFeatures] = {}
+    for part, (judged, is_full) in read.items():
+        if judged.num_features < num_features and is_full:
             raise DataError(
-                f"{files[part]}: {width} features in every line where {files[other]} has {widest}; "
+                f"{files[part]} has {judged.num_features} features in every line where {files[widest]} has {num_features}; "
                 "all files of a data set must have the same features"
             )
-        if width != widest:
-            logger.info("%s: no line names a feature after the %d-th; the others up to %d are 0", files[part], width, widest)
-            parts[part] = _widened(parts[part], widest)
+        if judged.num_features < num_features:
+            logger.info(
+                "%s names no feature after the %dth; up to the %dth they are 0", files[part], judged.num_features, num_features
+            )
+        parts[part] = judged.widened(num_features)
     return FeatureData(name, parts)
 
 
@@ -67,14 +67,3 @@ def _files(path: Path) -> dict[str, Path]:
             raise DataError(f"{files[part]} and {file} are both the part {part}; remove one of them")
         files[part] = file
     return files
-
-
-def _is_full(judged: JudgedFeatures) -> bool:
-    """Whether the last feature differs from 0 somewhere, and no line leaves features out; a rough sign of files that are not sparse."""
-    return bool((judged.features_NF != 0).mean() > 0.5)
-
-
-def _widened(judged: JudgedFeatures, num_features: int) -> JudgedFeatures:
-    missing = num_features - judged.num_features
-    features_NF = np.pad(judged.features_NF, ((0, 0), (0, missing)))
-    return JudgedFeatures(judged.query_ids, judged.offsets, features_NF, judged.grades, judged.document_ids)

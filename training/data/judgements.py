@@ -31,7 +31,13 @@ _WHOLE = r"[+-]?\d{1,9}(\.0*)?"
 
 
 def read_fields(
-    path: Path, names: Sequence[str], *, form: str, separator: str | None = None, header: Sequence[str] = ()
+    path: Path,
+    names: Sequence[str],
+    *,
+    form: str,
+    separator: str | None = None,
+    header: Sequence[str] = (),
+    may_have_header: Sequence[str] = (),
 ) -> Table:
     """A text file whose lines all have the same fields; quotes mean nothing in it.
 
@@ -41,6 +47,7 @@ def read_fields(
         form: what a line should look like, for messages.
         separator: between fields; None for any blanks.
         header: what the first line must say; none by default.
+        may_have_header: first fields that tell a header, which is then left out.
 
     Raises:
         DataError: no such file, not text, another header, or lines with another number of fields.
@@ -55,6 +62,8 @@ def read_fields(
             raise DataError(
                 f"{path}: line {number} is {shown!r}; expected the header {' '.join(header)!r} with tabs between, then a line for each pair"
             )
+    elif numbered[0][1].split(separator)[0].strip().lower() in may_have_header:
+        numbered.pop(0)
     rows = [line.split(separator) for _, line in numbered]
     bad = [position for position, row in enumerate(rows) if len(row) != len(names)]
     if bad:
@@ -89,6 +98,18 @@ def is_beir(path: Path) -> bool:
     """Whether a file of judgements has a header."""
     first = next((line for line in read_text(path).split(b"\n") if line.strip()), b"")
     return b"query" in first.lower().split()[0] if first else False
+
+
+def part_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by the parts that they are called after.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = {path.stem: path for path in sorted(folder.glob("*.tsv"))}
+    if not files:
+        raise DataError(f"{folder} has no file PART.tsv, such as train.tsv or test.tsv; add one, or remove {folder}")
+    return files
 
 
 def read_candidates(path: Path) -> Table:
@@ -168,13 +189,21 @@ def to_candidates(table: Table, judged: Judgements, queries: Vocabulary, documen
     """The pairs that compete, each once, with their grades where they are judged and 0 elsewhere.
 
     Raises:
-        DataError: an unknown query or document.
+        DataError: an unknown query or document, or answers that are no candidates.
     """
     pairs = to_pairs(table, queries, documents)
     keys = pairs.query_rows * len(documents) + pairs.document_rows
     twice = pd.Series(keys).duplicated().to_numpy()
     if twice.any():
         logger.info("%s: %d repeated candidates left out", table.path, np.count_nonzero(twice))
+    answers = judged.positives
+    absent = ~np.isin(answers.query_rows * len(documents) + answers.document_rows, keys)
+    if absent.any():
+        query, document = queries.id(answers.query_rows[absent][0]), documents.id(answers.document_rows[absent][0])
+        raise DataError(
+            f"{table.path} lacks {np.count_nonzero(absent):,} answers, the first one is query {query!r}, document {document!r}; "
+            "a ranker of candidates could never find them: add them here, or remove them from the judgements"
+        )
     grade_of = pd.Series(judged.grades, index=judged.query_rows * len(documents) + judged.document_rows)
     grades = grade_of.reindex(keys[~twice]).fillna(0).to_numpy().astype(np.int64)
     kept = pairs.where(~twice)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -59,6 +59,11 @@ class JudgedFeatures:
             tuple(self.document_ids[position] for position in positions),
         )
 
+    def widened(self, num_features: int) -> Self:
+        """The same with features of 0 added at the end, so that there are as many as asked for."""
+        features_NF = np.pad(self.features_NF, ((0, 0), (0, num_features - self.num_features)))
+        return replace(self, features_NF=features_NF)
+
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
         """Several parts of the same features as one, one after the other."""
@@ -97,7 +102,7 @@ class FeatureData:
     @property
     def num_features(self) -> int:
         """F."""
-        return max(part.num_features for part in self.parts.values())
+        return next(iter(self.parts.values())).num_features
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+from training.data.beir import CORPUS, read_beir
 from training.data.catalogue import SOURCES, Kind, SourceSpec, check_kind, names_of
 from training.data.collection import Collection
-from training.data.documents import CORPUS, TextOptions, read_beir, read_plain
+from training.data.documents import TextOptions, read_plain
 from training.data.features import read_features
 from training.data.fetch import fetch
 from training.data.files import FileOptions, read_dataset
@@ -51,7 +52,8 @@ def load_collection(
 
     Args:
         spec: a name of the catalogue, a folder as BEIR has it, or a file of documents (JSON Lines, CSV, TSV or Parquet).
-        options: how to read a file; of a named collection only `language` and `min_grade` can be chosen.
+        options: how to read a file; a folder says itself where queries and judgements are, and of a named collection only `language`
+            and `min_grade` can be chosen.
         announce: told what is being downloaded, and its terms of use.
 
     Raises:
@@ -60,7 +62,7 @@ def load_collection(
     options = options or TextOptions()
     if spec in SOURCES:
         check_kind(SOURCES[spec], "documents")
-        _refuse_options(spec, options, TextOptions(language=options.language, min_grade=options.min_grade))
+        _refuse_options(spec, options, "language", "min_grade")
         # Two abstracts of Cranfield are empty, and the figures of the literature count them.
         return read_beir(_fetched(SOURCES[spec], announce), replace(options, keep_empty=True))
     path = _path(spec, "documents", "a folder with corpus.jsonl or of a file")
@@ -70,8 +72,7 @@ def load_collection(
         raise DataError(
             f"{path} has no {CORPUS}; expected a folder with {CORPUS}, queries.jsonl and qrels/, or give a file in it"
         )
-    beir = TextOptions(language=options.language, min_grade=options.min_grade, keep_empty=options.keep_empty)
-    _refuse_options(str(path), options, beir)
+    _refuse_options(str(path), options, "language", "min_grade", "keep_empty", "id_column", "title_column", "text_column")
     return _unnamed(read_beir(path, options), path)
 
 
@@ -111,11 +112,14 @@ def _form(path: Path) -> str:
     return "folder" if path.is_dir() else "file"
 
 
-def _refuse_options(what: str, options: TextOptions, allowed: TextOptions) -> None:
-    other = [field.name for field in fields(options) if getattr(options, field.name) != getattr(allowed, field.name)]
+def _refuse_options(what: str, options: TextOptions, *allowed: str) -> None:
+    default = TextOptions()
+    given = [field.name for field in fields(options) if getattr(options, field.name) != getattr(default, field.name)]
+    other = ["--" + name.replace("_", "-") for name in given if name not in allowed]
     if other:
         raise DataError(
-            f"{', '.join(other)}: only for plain files of documents; {what} has a layout of its own that says where everything is"
+            f"{', '.join(other)}: only for plain files of documents; {what} has a layout of its own, of which only "
+            f"{', '.join('--' + name.replace('_', '-') for name in allowed)} can be chosen"
         )
 
 

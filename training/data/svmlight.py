@@ -50,12 +50,14 @@ class _Lines:
         return trouble(self.path, count=len(positions), unit="line", where=where, found=found, remedy=remedy)
 
 
-def read_svmlight(path: Path, *, num_features: int | None = None) -> JudgedFeatures:
-    """The candidates of one file; a feature that a line does not name is 0.
+def read_svmlight(path: Path) -> tuple[JudgedFeatures, bool]:
+    """The candidates of one file; a feature that a line does not name is 0, and a negative grade counts as 0.
 
     Args:
         path: the file.
-        num_features: how many columns to make at least, where other files have more features than this one.
+
+    Returns:
+        The candidates, and whether every line names every feature.
 
     Raises:
         DataError: the file cannot be used; one message with file, lines and count.
@@ -64,7 +66,10 @@ def read_svmlight(path: Path, *, num_features: int | None = None) -> JudgedFeatu
     query_ids, offsets = _queries(lines)
     documents = tuple(map(_document, lines.comments))
     _check_documents(lines, documents, offsets)
-    return JudgedFeatures(query_ids, offsets, _features(lines, num_features or 0), _grades(lines), documents)
+    grades = _grades(lines)
+    features_NF = _features(lines)
+    named_N = np.array([pairs.count(b":") for pairs in lines.pairs])
+    return JudgedFeatures(query_ids, offsets, features_NF, grades, documents), bool(named_N.min() == features_NF.shape[1])
 
 
 def _lines_of(path: Path) -> _Lines:
@@ -143,7 +148,7 @@ def _check_documents(lines: _Lines, documents: tuple[str, ...], offsets: np.ndar
         raise lines.trouble(np.array(twice), "a document that its query has already", remedy, lambda at: repr(documents[at]))
 
 
-def _features(lines: _Lines, at_least: int) -> np.ndarray:
+def _features(lines: _Lines) -> np.ndarray:
     """The features, float32 [N, F]."""
     counts_N = np.array([pairs.count(b":") for pairs in lines.pairs])
     joined = b" ".join(filter(None, lines.pairs))
@@ -172,7 +177,7 @@ def _features(lines: _Lines, at_least: int) -> np.ndarray:
         remedy = "expected finite numbers"
         raise _bad_places(lines, row_of[infinite], numbers[1::2][infinite], "a feature that is no finite number", remedy)
     columns = indices.astype(np.int64) - 1
-    num_features = max(int(columns.max()) + 1, at_least)
+    num_features = int(columns.max()) + 1
     cells = row_of * num_features + columns
     if not (np.diff(cells) > 0).all():
         twice = pd.Series(cells).duplicated().to_numpy()

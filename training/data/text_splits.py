@@ -152,15 +152,17 @@ def _given(collection: Collection) -> TextSplit:
         )
     valid = [part for part in learned if part in VALID_PARTS]
     has_own = bool(valid) and len(valid) < len(learned)
-    competing = collection.candidates or None
+    competing = collection.candidates
     return TextSplit(
         collection,
         "given",
         {f"given_{part}": len(rows[part]) for part in parts},
         train=_together(collection.judged[part] for part in learned if part in collection.judged),
         test=collection.judged.get(TEST_PART, Judgements.none()),
-        train_candidates=None if competing is None else _together(competing[part] for part in learned if part in competing),
-        test_candidates=None if competing is None else competing.get(TEST_PART, Judgements.none()),
+        train_candidates=_together(competing[part] for part in learned if part in competing)
+        if competing.keys() & learned
+        else None,
+        test_candidates=competing.get(TEST_PART),
         valid_queries=_queries_of(collection, valid) if has_own else None,
     )
 
