@@ -18,7 +18,8 @@ from training.data.collection import Collection, Judgements
 from training.data.columns import choose_column, read_ids
 from training.data.items import as_titles, typed_column
 from training.data.jsonl import JSON_SUFFIXES, JsonLinesFile, as_text, json_column, key_names
-from training.data.judgements import part_files, (
+from training.data.judgements import (
+    part_files,
     read_fields,
     read_qrels,
     to_judgements,
