@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,25 @@ def read_beir(folder: Path, options: TextOptions) -> Collection:
     return Collection(
         folder.resolve().name, documents, item_table, queries, texts, judged, competing, options.language or "english"
     )
+
+
+def without_metadata(file: str, content: bytes) -> bytes:
+    """A file of such a folder with nothing but id, title and text in its lines of JSON, written as Python writes them.
+
+    Args:
+        file: its path in the folder.
+        content: what is in it.
+
+    Raises:
+        ValueError: lines that are no JSON objects.
+    """
+    if not file.endswith(".jsonl"):
+        return content
+    records = [json.loads(line) for line in content.splitlines() if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("lines that are no JSON objects")
+    kept = [{key: record[key] for key in ("_id", "title", "text") if key in record} for record in records]
+    return "".join(json.dumps(record) + "\n" for record in kept).encode()
 
 
 def _present(name: str, file: JsonLinesFile) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from training.data.beir import without_metadata
 from training.data.interactions import Dataset
 from training.data.movielens import read_movielens_100k
 from training.data.public import read_douban, read_gowalla, read_movielens_1m
@@ -52,10 +53,12 @@ class ArchiveOrigin:
     Attributes:
         url: its address.
         folder: where in the archive the files are.
+        convert: what makes a file of the data set of a file in the archive, from its name and content; None takes it as it is.
     """
 
     url: str
     folder: str
+    convert: Callable[[str, bytes], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,13 @@ SOURCES: dict[str, SourceSpec] = {
                     "qrels/train.tsv": "a53f2114831916c096b6c37d9e54da68cef4efdcdbd5ed46533601af972acf1d",
                     "qrels/test.tsv": "0864bb985e0ca2367ba217977e72004d549054b2b06666ed9d4825ac7c21284c",
                 },
+            ),
+            origins=(
+                ArchiveOrigin(
+                    "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/scifact.zip",
+                    "scifact",
+                    without_metadata,
+                ),
             ),
             kind="documents",
         ),

@@ -125,7 +125,7 @@ def _fetch_from(origin: WheelOrigin | ArchiveOrigin, spec: SourceSpec, target: P
             archive = (
                 _pip_download(origin, Path(scratch)) if isinstance(origin, WheelOrigin) else _download(origin, Path(scratch))
             )
-            contents = _unpack(archive, origin.folder, spec)
+            contents = _unpack(archive, origin, spec)
         _publish(contents, spec, target)
     except urllib.error.HTTPError as error:
         raise _Failed(f"the server answered {error.code} {error.reason}") from error
@@ -175,8 +175,9 @@ def _download(origin: ArchiveOrigin, scratch: Path) -> Path:
     return target
 
 
-def _unpack(archive: Path, folder: str, spec: SourceSpec) -> dict[str, bytes]:
-    """The files of the first layout that the archive has, verified."""
+def _unpack(archive: Path, origin: WheelOrigin | ArchiveOrigin, spec: SourceSpec) -> dict[str, bytes]:
+    """The files of the first layout that the archive has, converted where they must be, verified."""
+    folder, convert = origin.folder, origin.convert if isinstance(origin, ArchiveOrigin) else None
     try:
         with zipfile.ZipFile(archive) as opened:
             names = set(opened.namelist())
@@ -190,11 +191,15 @@ def _unpack(archive: Path, folder: str, spec: SourceSpec) -> dict[str, bytes]:
                 if opened.getinfo(f"{folder}/{file}").file_size > _LARGEST_MEMBER:
                     raise _Failed(f"{folder}/{file} is larger than any file of this data set can be")
                 contents[file] = opened.read(f"{folder}/{file}")
+                if convert is not None:
+                    contents[file] = convert(file, contents[file])
                 found = hashlib.sha256(contents[file]).hexdigest()
                 if found != wanted:
                     raise _Failed(f"{folder}/{file} has SHA-256 {found}, expected {wanted}")
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise _Failed(f"what came is no sound zip archive: {error}") from error
+    except ValueError as error:
+        raise _Failed(f"a file in {folder} of the archive cannot be used: {error}") from error
     return contents
 
 
