@@ -7,6 +7,8 @@
     │   ├── MalformedJson         the body is not JSON
     │   ├── MediaTypeUnsupported  the body is not declared as JSON
     │   └── BodyTooLarge          the body is longer than this service reads
+    ├── WrongRanker               what is live answers other questions
+    ├── StoreUnusable             see `app.store.errors`
     ├── NoRelease                 nothing is published yet, or nothing that can be loaded
     ├── ReleaseError              see `app.releases.errors`
     ├── SettingsInvalid (2)       an option or an IRGAN_… variable cannot be used
@@ -60,6 +62,10 @@ class BodyTooLarge(QueryError):
 
 class NoRelease(ServiceError):
     """Nothing is published yet, or nothing that can be loaded."""
+
+
+class WrongRanker(ServiceError):
+    """What is live answers other questions than the one that was asked."""
 
 
 class SettingsInvalid(ServiceError):

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 import faiss
 from fastapi import FastAPI
 
-from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, operations, rankings
+from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, items, operations, rankings, searches
 from app.releases import LiveRelease, ReleaseStore
 from app.settings import Settings, read_settings
+from app.store import Database, ItemChanges
 
 _DESCRIPTION = """
-Ranked items for known users, for histories and for items, answered from a published bundle.
+Ranked items for known users, for histories, for items and for texts, and the order of candidates, answered from published bundles.
 
 Every ranking names the `release` and the `ranker` that made it and carries a `request_id`; errors are problem details
 (`application/problem+json`, RFC 9457) whose `type` tells kinds apart.
@@ -30,20 +31,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         SettingsInvalid: the environment holds what cannot be used.
         ReleasesUnusable: the releases folder is no folder.
+        StoreUnusable: the store's address cannot be used.
     """
     settings = settings or read_settings()
-    live = LiveRelease(ReleaseStore(settings.releases), settings.slot)
-    metrics = Metrics(live)
+    releases, database = ReleaseStore(settings.releases), Database(settings.store)
+    changes = ItemChanges(database)
+    search_slot, rerank_slot = settings.search_slot or settings.slot, settings.rerank_slot or settings.slot
+    lives = {slot: LiveRelease(releases, slot, changes) for slot in (settings.slot, search_slot, rerank_slot)}
+    metrics = Metrics(list(lives.values()))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         faiss.omp_set_num_threads(1)  # for this thread, which searches: one search is too short to be shared out
-        await asyncio.to_thread(live.refresh)
-        watching = asyncio.create_task(live.watch(settings.poll_seconds))
+        for live in lives.values():
+            await asyncio.to_thread(live.refresh)
+        watching = [asyncio.create_task(live.watch(settings.poll_seconds)) for live in lives.values()]
         yield
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        database.close()
 
     app = FastAPI(
         title="irgan",
@@ -53,10 +60,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.settings, app.state.live, app.state.metrics, app.state.gathering = settings, live, metrics, Gathering()
+    app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
+    app.state.live, app.state.live_search, app.state.live_rerank = (
+        lives[slot] for slot in (settings.slot, search_slot, rerank_slot)
+    )
     add_problem_handlers(app)
-    app.add_middleware(Shortcut, routes=rankings.routes)
+    direct = (rankings, searches, items)
+    app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
     app.add_middleware(Observed, metrics=metrics)
-    app.include_router(rankings)
+    for router in direct:
+        app.include_router(router)
     app.include_router(operations)
     return app

@@ -21,6 +21,12 @@ class Settings(BaseSettings):
     """The folder of releases."""
     slot: str = Field(default="champion", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
     """The slot whose release answers."""
+    search_slot: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
+    """The slot whose release answers searches and whose items can be changed; by default the same."""
+    rerank_slot: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
+    """The slot whose release reranks candidates; by default the same."""
+    store: str = "sqlite:///irgan.db"
+    """The database that keeps changed items, as SQLAlchemy addresses it."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -31,6 +37,10 @@ class Settings(BaseSettings):
     """Most questions in one request."""
     max_history: int = Field(default=5000, ge=1)
     """Most items in one history, and in one list of exclusions."""
+    max_query: int = Field(default=10_000, ge=1)
+    """Most characters of a search."""
+    max_candidates: int = Field(default=1000, ge=1)
+    """Most candidates in one request, to rerank or to search among."""
     max_body: int = Field(default=2**20, ge=1024)
     """Most bytes in one request's body."""
     poll_seconds: float = Field(default=0.25, gt=0, le=0.5)

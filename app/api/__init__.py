@@ -2,10 +2,22 @@
 
 from app.api.direct import Shortcut
 from app.api.gathering import Gathering
+from app.api.items import router as items
 from app.api.metrics import Metrics
 from app.api.middleware import Observed
 from app.api.operations import router as operations
 from app.api.problems import add_problem_handlers
 from app.api.rankings import router as rankings
+from app.api.searches import router as searches
 
-__all__ = ["Gathering", "Metrics", "Observed", "Shortcut", "add_problem_handlers", "operations", "rankings"]
+__all__ = [
+    "Gathering",
+    "Metrics",
+    "Observed",
+    "Shortcut",
+    "add_problem_handlers",
+    "items",
+    "operations",
+    "rankings",
+    "searches",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
@@ -16,32 +16,35 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 class _LiveCollector(Collector):
     """Reads the live release when Prometheus asks, so that nothing needs to be told of swaps."""
 
-    def __init__(self, live: LiveRelease) -> None:
-        self._live = live
+    def __init__(self, lives: Sequence[LiveRelease]) -> None:
+        self._lives = lives
 
     def collect(self) -> Iterator[Metric]:
-        live = self._live
-        release = InfoMetricFamily("irgan_release", "The release that answers")
-        if live.current is not None:
-            manifest = live.current.bundle.manifest
-            release.add_metric(
-                [], {"slot": live.slot, "name": manifest.name, "version": manifest.version, "ranker": manifest.ranker}
-            )
+        release = InfoMetricFamily("irgan_release", "The releases that answer")
+        for live in self._lives:
+            if live.current is not None:
+                manifest = live.current.manifest
+                release.add_metric(
+                    [], {"slot": live.slot, "name": manifest.name, "version": manifest.version, "ranker": manifest.ranker}
+                )
         yield release
-        yield CounterMetricFamily("irgan_release_swaps", "Releases that went live in this process", value=live.num_swaps)
-        yield CounterMetricFamily("irgan_release_refusals", "Releases that could not be loaded", value=live.num_refusals)
+        swaps, refusals = (
+            sum(counts) for counts in zip(*((live.num_swaps, live.num_refusals) for live in self._lives), strict=True)
+        )
+        yield CounterMetricFamily("irgan_release_swaps", "Releases that went live in this process", value=swaps)
+        yield CounterMetricFamily("irgan_release_refusals", "Releases that could not be loaded", value=refusals)
 
 
 class Metrics:
     """The service's own registry: two services in one process do not share it.
 
     Args:
-        live: the release to report on.
+        lives: the releases to report on.
     """
 
-    def __init__(self, live: LiveRelease) -> None:
+    def __init__(self, lives: Sequence[LiveRelease]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_LiveCollector(live))
+        self._registry.register(_LiveCollector(lives))
         self._requests = Counter(
             "irgan_requests",
             "Requests answered, by route and HTTP status",

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bundle import UnknownId
-from app.errors import BodyTooLarge, FilterInvalid, MalformedJson, MediaTypeUnsupported, NoRelease, QueryInvalid
+from app.errors import BodyTooLarge, FilterInvalid, MalformedJson, MediaTypeUnsupported, NoRelease, QueryInvalid, WrongRanker
 from app.releases import SlotInvalid
+from app.store import StoreUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,13 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     MalformedJson: Kind(400, "malformed-json", "The body is not JSON"),
     UnknownId: Kind(404, "unknown-id", "There is no such thing in the catalogue"),
+    WrongRanker: Kind(409, "wrong-ranker", "The live release answers other questions"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too long"),
     MediaTypeUnsupported: Kind(415, "unsupported-media-type", "The body is not declared as JSON"),
     FilterInvalid: Kind(422, "invalid-filter", "A filter cannot be used"),
     QueryInvalid: Kind(422, "invalid-request", "The request is not valid"),
     SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
+    StoreUnusable: Kind(503, "store-unusable", "The service cannot remember anything now"),
     NoRelease: Kind(503, "no-release", "No release is live"),
 }
 """Every error that a request can meet."""

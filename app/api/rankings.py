@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import faiss
 import orjson
@@ -12,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import schemas
+from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit, documented
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
-from app.api.problems import Problem
 from app.errors import QueryInvalid
-from app.releases import Release
+from app.releases import RecommenderRelease
 from app.retrieval import Likeness, Ranking
 from app.retrieval import Query as Question
 from app.settings import Settings
@@ -25,23 +26,6 @@ _AT_ONCE_K = 200
 """Questions for more items than this, and diverse ones for a tenth of it, are answered beside the event loop."""
 
 
-def _documented(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"description": text, "model": Problem, "content": {"application/problem+json": {}}}
-        for status, text in texts.items()
-    }
-
-
-_PROBLEMS = _documented(
-    {
-        422: "A parameter is out of range, or a filter cannot be used",
-        503: "No release is live yet; try again after the seconds in `Retry-After`",
-    }
-)
-_BODY_PROBLEMS = _PROBLEMS | _documented(
-    {400: "The body is not JSON", 413: "The body is too long", 415: "The body is not declared as JSON"}
-)
-
 router = APIRouter(prefix="/v1", tags=["rankings"], route_class=DirectRoute)
 
 
@@ -49,7 +33,7 @@ router = APIRouter(prefix="/v1", tags=["rankings"], route_class=DirectRoute)
     "/recommendations/{user_id:path}",
     summary="Recommendations for a known user",
     response_model=schemas.RankingAnswer,
-    responses=_PROBLEMS,
+    responses=PROBLEMS,
 )
 async def recommend_to_user(
     request: Request,
@@ -70,7 +54,7 @@ async def recommend_to_user(
     "/recommendations",
     summary="Recommendations for a history, or for several at once",
     response_model=schemas.RankingAnswer | schemas.BatchAnswer,
-    responses=_BODY_PROBLEMS,
+    responses=BODY_PROBLEMS,
 )
 async def recommend(
     request: Request,
@@ -104,14 +88,12 @@ async def recommend(
     if isinstance(body, schemas.RecommendationRequest):
         _check_lists(settings, body, "body")
         return await _answered(request, body.query())
-    if len(body.requests) > settings.max_batch:
-        raise _beyond("body.requests", len(body.requests), "max_batch", settings.max_batch)
+    check_limit(settings, len(body.requests), "max_batch", "body.requests")
     for position, one in enumerate(body.requests):
-        _check_k(settings, one.k, f"body.requests.{position}.k")
+        check_limit(settings, one.k, "max_k", f"body.requests.{position}.k")
         _check_lists(settings, one, f"body.requests.{position}")
-    release: Release = request.app.state.live.release()
-    request.scope["state"]["ranker"] = release.ranker
-    questions = [one.query() for one in body.requests]
+    release = answering(request, request.app.state.live, RecommenderRelease)
+    questions = [_without_deleted(release, one.query()) for one in body.requests]
     rankings = await asyncio.to_thread(_rank_all, release, questions)
     request_id = request.scope["state"]["request_id"]
     answers = [_encoded(request, release, ranking, f"{request_id}-{n}") for n, ranking in enumerate(rankings)]
@@ -122,7 +104,7 @@ async def recommend(
     "/items/{item_id:path}/similar",
     summary="Items like an item",
     response_model=schemas.RankingAnswer,
-    responses=_PROBLEMS | _documented({404: "The catalogue holds no such item"}),
+    responses=PROBLEMS | documented({404: "The catalogue holds no such item"}),
 )
 async def similar_items(
     request: Request,
@@ -130,9 +112,8 @@ async def similar_items(
     query: Annotated[schemas.SimilarParameters, Query()],
 ) -> Response:
     """The items most like one, by the cosine of what the ranker learned of them; popularity as such plays no part."""
-    _check_k(request.app.state.settings, query.k, "query.k")
-    release: Release = request.app.state.live.release()
-    request.scope["state"]["ranker"] = release.ranker
+    check_limit(request.app.state.settings, query.k, "max_k", "query.k")
+    release = answering(request, request.app.state.live, RecommenderRelease)
     gathering: Gathering = request.app.state.gathering
     ranking = await gathering.ask(release.similar.similar_all, Likeness(item_id, query.k, query.conditions(), query.diversity))
     return _response(request, release, ranking)
@@ -140,10 +121,10 @@ async def similar_items(
 
 async def _answered(request: Request, question: Question) -> Response:
     place = "query.k" if request.method == "GET" else "body.k"
-    _check_k(request.app.state.settings, question.k, place)
-    release: Release = request.app.state.live.release()
+    check_limit(request.app.state.settings, question.k, "max_k", place)
+    release = answering(request, request.app.state.live, RecommenderRelease)
+    question = _without_deleted(release, question)
     gathering: Gathering = request.app.state.gathering
-    request.scope["state"]["ranker"] = release.ranker
     if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
         ranking = (await asyncio.to_thread(_rank_all, release, [question]))[0]
     else:
@@ -151,16 +132,22 @@ async def _answered(request: Request, question: Question) -> Response:
     return _response(request, release, ranking)
 
 
-def _rank_all(release: Release, questions: list[Question]) -> list[Ranking]:
+def _without_deleted(release: RecommenderRelease, question: Question) -> Question:
+    """The question, not to be answered with items that were deleted since the bundle was made."""
+    deleted = () if release.engine is None else release.engine.deleted
+    return replace(question, exclude=[*question.exclude, *deleted]) if deleted else question
+
+
+def _rank_all(release: RecommenderRelease, questions: list[Question]) -> list[Ranking]:
     faiss.omp_set_num_threads(1)  # counts for the calling thread
     return release.recommender.recommend_all(questions)
 
 
-def _response(request: Request, release: Release, ranking: Ranking) -> Response:
+def _response(request: Request, release: RecommenderRelease, ranking: Ranking) -> Response:
     return Response(_encoded(request, release, ranking, request.scope["state"]["request_id"]), media_type="application/json")
 
 
-def _encoded(request: Request, release: Release, ranking: Ranking, request_id: str) -> bytes:
+def _encoded(request: Request, release: RecommenderRelease, ranking: Ranking, request_id: str) -> bytes:
     """A `RankingAnswer`, put together from what was encoded when the release was loaded."""
     fallback = b"null"
     if ranking.fallback is not None:
@@ -179,17 +166,6 @@ def _encoded(request: Request, release: Release, ranking: Ranking, request_id: s
     )
 
 
-def _check_k(settings: Settings, k: int, place: str) -> None:
-    if k > settings.max_k:
-        raise _beyond(place, k, "max_k", settings.max_k)
-
-
 def _check_lists(settings: Settings, asked: schemas.RecommendationRequest, place: str) -> None:
     for name, length in (("history", len(asked.history or ())), ("exclude", len(asked.exclude))):
-        if length > settings.max_history:
-            raise _beyond(f"{place}.{name}", length, "max_history", settings.max_history)
-
-
-def _beyond(place: str, found: int, setting: str, limit: int) -> QueryInvalid:
-    message = f"{found} is more than this service's limit of {limit} ({setting}); ask for less, or in several requests"
-    return QueryInvalid(f"{place}: {message}", [(place, message)])
+        check_limit(settings, length, "max_history", f"{place}.{name}")

@@ -19,11 +19,13 @@ Id = Annotated[str, BeforeValidator(_id_text), Field(min_length=1, max_length=51
 _Scalar = str | bool | int | float
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Refuses what it does not know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Range(_Strict):
+class Range(Strict):
     """A range of numbers or ISO 8601 dates, both ends included; one end may be left open."""
 
     gte: float | str | None = None
@@ -53,14 +55,14 @@ FieldFilter = Annotated[
 """A value, any of some values, or a range."""
 
 
-class _Ranking(_Strict):
+class _Ranking(Strict):
     k: int = Field(default=10, ge=1)
     """How many items to answer with; fewer come where the filters leave fewer. The service's limit is 1,000 unless configured otherwise."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """0 gives the plain ranking; up to 1, each item is chosen for being unlike those before it (maximal marginal relevance)."""
 
 
-class _TextFilters(_Strict):
+class _TextFilters(Strict):
     filter: list[str] = Field(default=[], max_length=50, examples=[["genres:Comedy|Drama", "year>=1990"]])
     """Conditions on the items' metadata that must all hold: `FIELD:VALUE`, any of several `FIELD:VALUE|VALUE`, `FIELD>=VALUE`, `FIELD<=VALUE`. Repeat the parameter for more."""
 
@@ -80,7 +82,7 @@ class SimilarParameters(_Ranking, _TextFilters):
     """What a URL can ask of similar items."""
 
 
-class HistoryItem(_Strict):
+class HistoryItem(Strict):
     """Something that a person has had."""
 
     item: Id
@@ -115,12 +117,12 @@ class RecommendationRequest(_Ranking):
             k=self.k,
             exclude=self.exclude,
             exclude_seen=self.exclude_seen,
-            filters=tuple(_condition(field, wanted) for field, wanted in self.filters.items()),
+            filters=tuple(condition_on(field, wanted) for field, wanted in self.filters.items()),
             diversity=self.diversity,
         )
 
 
-class RecommendationBatch(_Strict):
+class RecommendationBatch(Strict):
     """Several questions; each gets an answer of its own, in the same order."""
 
     requests: list[RecommendationRequest] = Field(min_length=1)
@@ -135,7 +137,8 @@ RecommendationBody = Annotated[
 ]
 
 
-def _condition(field: str, wanted: Any) -> Condition:
+def condition_on(field: str, wanted: Any) -> Condition:
+    """A filter of a body in the terms of retrieval."""
     match wanted:
         case Range():
             return Condition(field, gte=wanted.gte, lte=wanted.lte)
@@ -229,7 +232,7 @@ class BundleState(BaseModel):
     release: str
     ranker: str
     created: str
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, Any]
 
 
 class Releases(BaseModel):

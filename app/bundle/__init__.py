@@ -18,12 +18,40 @@ from app.bundle.features import FeatureRanker
 from app.bundle.files import new_folder, replacing_file, sha256_of, sync_folder, write_file
 from app.bundle.graphs import Graph
 from app.bundle.histories import Histories
+from app.bundle.items import item_texts
 from app.bundle.lexical import LexicalIndex
-from app.bundle.manifest import SCHEMA_VERSION, DataInfo, IndexInfo, Manifest, RescorerInfo, SplitInfo
+from app.bundle.manifest import (
+    SCHEMA_VERSION,
+    AnyManifest,
+    DataInfo,
+    FeatureDataInfo,
+    IndexInfo,
+    Language,
+    Manifest,
+    RecommenderManifest,
+    RerankManifest,
+    RescorerInfo,
+    SearchManifest,
+    SplitInfo,
+    TextDataInfo,
+)
 from app.bundle.model import HistoryPolicy, VectorModel
-from app.bundle.reader import Bundle, read_bundle, read_manifest
+from app.bundle.reader import AnyBundle, read_bundle, read_manifest, read_recommender
+from app.bundle.recommender import Bundle
+from app.bundle.rerank import RerankBundle, RerankDraft, write_rerank
 from app.bundle.rescorer import OnnxRescorer
-from app.bundle.search import MODES, Fusion, FusionMethod, Mode, SearchModel
+from app.bundle.search import (
+    MODES,
+    Fusion,
+    FusionMethod,
+    Mode,
+    Moments,
+    SearchModel,
+    moments_of,
+    reciprocal_ranks,
+    standardised,
+)
+from app.bundle.searching import SearchBundle, SearchDraft, write_search
 from app.bundle.texts import PADDING, TextEncoder
 from app.bundle.vocabulary import ItemId, Row, UserId, Vocabulary
 from app.bundle.writer import BundleDraft, write_bundle
@@ -34,6 +62,8 @@ __all__ = [
     "PADDING",
     "SCHEMA_VERSION",
     "Analyzer",
+    "AnyBundle",
+    "AnyManifest",
     "Bundle",
     "BundleDraft",
     "BundleError",
@@ -41,6 +71,7 @@ __all__ = [
     "ContentInvalid",
     "DataInfo",
     "Encoder",
+    "FeatureDataInfo",
     "FeatureRanker",
     "FileDamaged",
     "Fusion",
@@ -50,30 +81,47 @@ __all__ = [
     "HistoryPolicy",
     "IndexInfo",
     "ItemId",
+    "Language",
     "LexicalIndex",
     "LinearEncoder",
     "Manifest",
     "ManifestInvalid",
     "Mode",
+    "Moments",
     "OnnxEncoder",
     "OnnxRescorer",
+    "RecommenderManifest",
+    "RerankBundle",
+    "RerankDraft",
+    "RerankManifest",
     "RescorerInfo",
     "RidgeEncoder",
     "Row",
     "SchemaUnsupported",
+    "SearchBundle",
+    "SearchDraft",
+    "SearchManifest",
     "SearchModel",
     "SplitInfo",
+    "TextDataInfo",
     "TextEncoder",
     "UnknownId",
     "UserId",
     "VectorModel",
     "Vocabulary",
+    "item_texts",
+    "moments_of",
     "new_folder",
     "read_bundle",
     "read_manifest",
+    "read_recommender",
+    "reciprocal_ranks",
     "replacing_file",
     "sha256_of",
+    "standardised",
     "sync_folder",
     "write_bundle",
     "write_file",
+    "write_rerank",
+    "write_search",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-SchemaVersion = Literal[1, 2]
-"""Those that are read: 2 added the rescorer, which a reader of version 1 would leave out."""
-SCHEMA_VERSION: SchemaVersion = 2
+SchemaVersion = Literal[1, 2, 3]
+"""Those that are read: 2 added the rescorer, which a reader of version 1 would leave out, 3 the kinds `search` and `rerank`."""
+SCHEMA_VERSION: SchemaVersion = 3
 """The one that is written; raised whenever a reader of the old version could misread a new bundle."""
 
 Language = Literal[
@@ -136,8 +136,52 @@ class RescorerInfo(_Part):
     """Whether `ratings` means something, in the data's own unit."""
 
 
+class TextDataInfo(_Part):
+    """What a search ranker searches, and what it learned from."""
+
+    name: str
+    fingerprint: Sha256
+    """SHA-256 over documents, queries and the judgements learned from."""
+    split: SplitInfo
+    language: Language
+    num_documents: int
+    num_queries: int
+    """With a training judgement."""
+    num_judgements: int
+    """Training judgements, those that say that a document is no answer included."""
+
+
+class DenseInfo(_Part):
+    """`encoder.onnx`, `tokenizer.json`, and the documents' vectors."""
+
+    dim: int
+    query_tokens: Annotated[int, Field(ge=1)]
+    document_tokens: Annotated[int, Field(ge=1)]
+    """Where texts are cut off."""
+    index: IndexInfo
+
+
+class FusionInfo(_Part):
+    """How lexical and dense scores become one; see `Fusion`."""
+
+    method: Literal["standardised", "reciprocal-ranks"]
+    dense_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class FeatureDataInfo(_Part):
+    """What a ranker of features learned from."""
+
+    name: str
+    fingerprint: Sha256
+    """SHA-256 over training features and grades."""
+    split: SplitInfo
+    num_queries: int
+    num_candidates: int
+    num_features: int
+
+
 class Manifest(_Part):
-    """`manifest.json`."""
+    """What the manifest says of a bundle of any kind."""
 
     schema_version: SchemaVersion = SCHEMA_VERSION
     name: Name
@@ -148,6 +192,24 @@ class Manifest(_Part):
     seed: int
     config: dict[str, Any]
     """The resolved hyper-parameters, defaults included."""
+    metrics: dict[str, Any] = {}
+    """What was measured on the test part: protocol or part → metric (ir-measures names) → value."""
+    training: dict[str, Any] = {}
+    """What the training run reported: epochs, seconds, the selected epoch."""
+    libraries: dict[str, str] = {}
+    commit: str | None = None
+    files: list[FileEntry]
+
+    @property
+    def release(self) -> str:
+        """NAME/VERSION."""
+        return f"{self.name}/{self.version}"
+
+
+class RecommenderManifest(Manifest):
+    """Of a ranker of items for people."""
+
+    kind: Literal["recommender"] = "recommender"
     data: DataInfo
     history: HistoryInfo
     encoder: EncoderInfo
@@ -155,10 +217,36 @@ class Manifest(_Part):
     rescorer: RescorerInfo | None = None
     """What orders the candidates of the first stage; None where the inner product is the ranker's own score."""
     index: IndexInfo
-    metrics: dict[str, dict[str, float]] = {}
-    """Protocol → metric (ir-measures names) → value on the test part."""
-    training: dict[str, Any] = {}
-    """What the training run reported: epochs, seconds, the selected epoch."""
-    libraries: dict[str, str] = {}
-    commit: str | None = None
-    files: list[FileEntry]
+
+
+class SearchManifest(Manifest):
+    """Of a ranker of documents for texts."""
+
+    kind: Literal["search"] = "search"
+    data: TextDataInfo
+    dense: DenseInfo | None = None
+    """None where there is lexical search alone."""
+    fusion: FusionInfo
+    mode: Literal["lexical", "dense", "hybrid"]
+    """What answers where a request does not say; chosen on validation data."""
+
+
+class RerankManifest(Manifest):
+    """Of a ranker of candidates by their features."""
+
+    kind: Literal["rerank"] = "rerank"
+    data: FeatureDataInfo
+
+
+def _kind(value: Any) -> str:
+    found = value.get("kind", "recommender") if isinstance(value, dict) else getattr(value, "kind", "recommender")
+    return str(found)  # the versions before 3 knew one kind and did not say it
+
+
+AnyManifest = Annotated[
+    Annotated[RecommenderManifest, Tag("recommender")]
+    | Annotated[SearchManifest, Tag("search")]
+    | Annotated[RerankManifest, Tag("rerank")],
+    Discriminator(_kind),
+]
+"""`manifest.json`."""

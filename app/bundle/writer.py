@@ -1,11 +1,11 @@
-"""Writing a bundle: a temporary sibling, fsync, rename."""
+"""Writing a bundle that ranks items for people."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,38 @@ import numpy as np
 import pandas as pd
 
 from app.bundle.encoders import Encoder, LinearEncoder, OnnxEncoder, RidgeEncoder
-from app.bundle.errors import BundleError
-from app.bundle.files import new_folder, sha256_of
 from app.bundle.histories import Histories
+from app.bundle.items import item_texts
+from app.bundle.lexical import LexicalIndex
 from app.bundle.manifest import (
     DataInfo,
     FileEntry,
     HistoryInfo,
     IndexInfo,
+    Language,
     LinearEncoderInfo,
-    Manifest,
     OnnxEncoderInfo,
+    RecommenderManifest,
     RescorerInfo,
     RidgeEncoderInfo,
     ScoringInfo,
 )
 from app.bundle.model import VectorModel
 from app.bundle.vocabulary import Vocabulary
-
-MANIFEST = "manifest.json"
-ITEM_VECTORS = "items.npy"
-ITEM_TABLE = "items.parquet"
-ITEM_INDEX = "items.faiss"
-USER_VECTORS = "users.npy"
-USER_TABLE = "users.parquet"
-POPULARITY = "popularity.npy"
-SEEN = "seen.npz"
-LINEAR_ENCODER = "encoder.npz"
-ONNX_ENCODER = "encoder.onnx"
-RESCORER = "rescorer.onnx"
-
-_RECORDED_LIBRARIES = ("irgan", "numpy", "faiss-cpu", "faiss-gpu", "onnxruntime", "onnx", "torch")
+from app.bundle.writing import (
+    ITEM_INDEX,
+    ITEM_VECTORS,
+    LINEAR_ENCODER,
+    ONNX_ENCODER,
+    POPULARITY,
+    RESCORER,
+    SEEN,
+    USER_TABLE,
+    USER_VECTORS,
+    libraries,
+    write_folder,
+    write_item_table,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class BundleDraft:
         popularity_I: float32 [I], the fallback's scores.
         index: a built FAISS index over `model.item_vectors_ID`.
         overlap_at_100, candidates: of a model with a rescorer, see `ScoringInfo` and `RescorerInfo`.
+        language: of the metadata, for their search.
     """
 
     name: str
@@ -84,6 +86,7 @@ class BundleDraft:
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     commit: str | None = None
+    language: Language = "english"
 
 
 def write_bundle(draft: BundleDraft, root: Path) -> Path:
@@ -96,19 +99,13 @@ def write_bundle(draft: BundleDraft, root: Path) -> Path:
     assert len(draft.items) == draft.model.num_items == len(draft.item_table) == len(draft.popularity_I)
     assert len(draft.users) == len(draft.seen)
     assert (draft.model.rescorer is None) == (draft.candidates is None) == (draft.overlap_at_100 is None)
-    target = root / draft.name / draft.version
-    try:
-        with new_folder(target) as folder:
-            encoder_info = _write_encoder(draft.model.encoder, folder)
-            _write_arrays(draft, folder)
-            files = [
-                FileEntry(path=path.name, size=path.stat().st_size, sha256=sha256_of(path)) for path in sorted(folder.iterdir())
-            ]
-            manifest = _manifest(draft, encoder_info, files)
-            (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except FileExistsError as error:
-        raise BundleError(f"{target} exists already; a bundle is never overwritten, write another version") from error
-    return target
+
+    def fill(folder: Path) -> Callable[[list[FileEntry]], RecommenderManifest]:
+        encoder_info = _write_encoder(draft.model.encoder, folder)
+        _write_arrays(draft, folder)
+        return lambda files: _manifest(draft, encoder_info, files)
+
+    return write_folder(root / draft.name / draft.version, fill)
 
 
 def _write_encoder(encoder: Encoder, folder: Path) -> LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo:
@@ -137,18 +134,17 @@ def _write_arrays(draft: BundleDraft, folder: Path) -> None:
     np.save(folder / POPULARITY, draft.popularity_I.astype(np.float32), allow_pickle=False)
     seen = draft.seen
     np.savez_compressed(folder / SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
-    table = draft.item_table.drop(columns="id", errors="ignore").reset_index(drop=True)
-    table.insert(0, "id", pd.Series(draft.items.ids, dtype="string"))
-    table.to_parquet(folder / ITEM_TABLE, index=False)
+    write_item_table(draft.item_table, draft.items, folder)
+    LexicalIndex.build(item_texts(draft.item_table), language=draft.language).write(folder)
     pd.DataFrame({"id": pd.Series(draft.users.ids, dtype="string")}).to_parquet(folder / USER_TABLE, index=False)
     faiss.write_index(draft.index, str(folder / ITEM_INDEX))
 
 
 def _manifest(
     draft: BundleDraft, encoder: LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo, files: list[FileEntry]
-) -> Manifest:
+) -> RecommenderManifest:
     policy = draft.model.policy
-    return Manifest(
+    return RecommenderManifest(
         name=draft.name,
         version=draft.version,
         ranker=draft.ranker,
@@ -171,17 +167,7 @@ def _manifest(
         index=draft.index_info,
         metrics=draft.metrics,
         training=draft.training,
-        libraries=_libraries(),
+        libraries=libraries(),
         commit=draft.commit,
         files=files,
     )
-
-
-def _libraries() -> dict[str, str]:
-    found = {}
-    for library in _RECORDED_LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from time import monotonic
 
 import faiss
@@ -12,6 +15,8 @@ from app.bundle import ContentInvalid
 from app.errors import NoRelease
 from app.releases.release import Release, load_release
 from app.releases.store import ReleaseStore
+from app.retrieval import Document
+from app.store import ItemChanges, StoreUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,7 @@ class LiveRelease:
     Args:
         store: the folder of releases.
         slot: what to follow.
+        changes: of the slot's items, made since its bundles were; None where nothing can change.
 
     Attributes:
         current: what answers now; None until something was loaded.
@@ -34,7 +40,7 @@ class LiveRelease:
         num_refusals: releases that could not be loaded.
     """
 
-    def __init__(self, store: ReleaseStore, slot: str) -> None:
+    def __init__(self, store: ReleaseStore, slot: str, changes: ItemChanges | None = None) -> None:
         store.pointer(slot)
         self.store = store
         self.slot = slot
@@ -43,6 +49,11 @@ class LiveRelease:
         self.num_refusals = 0
         self._refused: str | None = None
         self._try_again = 0.0
+        self._changes = changes
+        self._changed: dict[str, Document | None] = {}
+        self._last_change = 0
+        self._complaint = ""
+        self._lock = threading.RLock()
 
     def release(self) -> Release:
         """What answers.
@@ -74,19 +85,68 @@ class LiveRelease:
             faiss.omp_set_num_threads(1)  # counts for the calling thread
             loaded = load_release(self.store.path(wanted))
             if loaded.name != wanted:
-                raise ContentInvalid(f"the bundle at {loaded.bundle.path} calls itself {loaded.name}")
+                raise ContentInvalid(f"the bundle at {self.store.path(wanted)} calls itself {loaded.name}")
+            with self._lock:
+                self._read_changes()
+                self.current, self._refused = self._with_changes(loaded), None
         except Exception as error:  # whatever is wrong with it, the one before goes on answering
             self._refuse(wanted, error)
             return
-        self.current, self._refused = loaded, None
         self.num_swaps += 1
         logger.info("release %s answers in slot %s", wanted, self.slot)
 
+    def change(self, changes: Mapping[str, Document | None]) -> None:
+        """Add, update or delete items, durably; what answers knows of it when this returns.
+
+        Args:
+            changes: by id, the item as it is now, or None for a deleted one.
+
+        Raises:
+            StoreUnusable: they cannot be written; nothing has changed.
+        """
+        assert self._changes is not None
+        contents = {item: None if document is None else asdict(document) for item, document in changes.items()}
+        self._changes.write(self.slot, contents)
+        self.follow_changes()
+
+    def follow_changes(self) -> None:
+        """Let what answers know of the changes that it does not know of yet, whoever made them.
+
+        Raises:
+            StoreUnusable: they cannot be read.
+        """
+        with self._lock:
+            if self._read_changes() and self.current is not None:
+                self.current = self._with_changes(self.current)
+
+    def _read_changes(self) -> bool:
+        """Whether there were any that are new."""
+        found = [] if self._changes is None else self._changes.since(self.slot, self._last_change)
+        for change in found:
+            self._changed[change.item] = None if change.content is None else Document(**change.content)
+            self._last_change = change.number
+        return bool(found)
+
+    def _with_changes(self, release: Release) -> Release:
+        if release.engine is None or not self._changed:
+            return release
+        faiss.omp_set_num_threads(1)
+        return replace(release, engine=release.engine.with_changes(self._changed))
+
+    def _follow(self) -> None:
+        self.refresh()
+        try:
+            self.follow_changes()
+        except StoreUnusable as error:
+            if str(error) != self._complaint:  # once, not at every try
+                logger.error("slot %s: changes of its items cannot be read: %s", self.slot, error)
+            self._complaint = str(error)
+
     async def watch(self, seconds: float) -> None:
-        """Look for a new release every so many seconds, beside the event loop; ends when cancelled."""
+        """Look for a new release and for changed items every so many seconds, beside the event loop; ends when cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.refresh)
+            await asyncio.to_thread(self._follow)
 
     def _refuse(self, wanted: str, error: Exception) -> None:
         if wanted != self._refused:  # once, not at every try

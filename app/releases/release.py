@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
-from app.bundle import Bundle, ContentInvalid, read_bundle
-from app.retrieval import ItemCards, Query, Recommender, SimilarItems
+import numpy as np
+
+from app.bundle import AnyBundle, Bundle, ContentInvalid, FeatureRanker, Manifest, RerankBundle, SearchBundle, read_bundle
+from app.retrieval import Catalogue, ItemCards, Query, Recommender, SearchEngine, SearchQuestion, SimilarItems
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Release:
-    """Everything that answers for one bundle; nothing in it changes, so any thread may ask.
+    """What answers for one bundle; nothing in it changes, so any thread may ask.
 
     Attributes:
         name: NAME/VERSION.
-        ranker: what kind of ranker it is.
+        ranker: what kind of ranker it is, as in `irgan rankers`.
+        manifest: what the bundle says of itself.
+        answers: the kinds of question, for messages.
+        engine: for texts; None where the bundle holds nothing to search.
+    """
+
+    answers: ClassVar[str] = ""
+    name: str
+    ranker: str
+    manifest: Manifest
+    engine: SearchEngine | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RecommenderRelease(Release):
+    """Answers people, histories and items, and searches the items by their metadata.
+
+    Attributes:
         bundle: the verified bundle.
         recommender: for users and histories.
         similar: for items.
         cards: the items as JSON.
     """
 
-    name: str
-    ranker: str
+    answers: ClassVar[str] = "recommendations, similar items and searches of their metadata"
     bundle: Bundle
     recommender: Recommender
     similar: SimilarItems
@@ -33,15 +51,43 @@ class Release:
     @classmethod
     def of(cls, bundle: Bundle) -> Self:
         """What answers for a bundle."""
-        manifest, recommender = bundle.manifest, Recommender(bundle)
+        recommender = Recommender(bundle)
+        similar = SimilarItems(bundle, recommender)
+        catalogue = Catalogue(bundle.items, bundle.item_table)
         return cls(
-            name=f"{manifest.name}/{manifest.version}",
-            ranker=manifest.ranker,
+            **_named(bundle),
             bundle=bundle,
             recommender=recommender,
-            similar=SimilarItems(bundle, recommender),
-            cards=ItemCards(bundle.item_table),
+            similar=similar,
+            cards=catalogue.cards,
+            engine=SearchEngine.of_recommender(bundle, recommender, similar, catalogue),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SearchRelease(Release):
+    """Answers texts with documents.
+
+    Attributes:
+        bundle: the verified bundle.
+    """
+
+    answers: ClassVar[str] = "searches"
+    bundle: SearchBundle
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RerankRelease(Release):
+    """Orders candidates by their features.
+
+    Attributes:
+        bundle: the verified bundle.
+        model: what scores.
+    """
+
+    answers: ClassVar[str] = "the order of candidates by their features"
+    bundle: RerankBundle
+    model: FeatureRanker
 
 
 def load_release(path: Path) -> Release:
@@ -51,15 +97,41 @@ def load_release(path: Path) -> Release:
         BundleError: it cannot be served.
     """
     bundle = read_bundle(path)
-    if not len(bundle.items):
+    if not isinstance(bundle, RerankBundle) and not len(bundle.items):
         raise ContentInvalid(f"{path}: the bundle holds no items; a release needs at least one")
-    release = Release.of(bundle)
     # The first answers cost more than the rest, and what cannot answer must not go live.
-    first = bundle.items.ids[0]
     try:
-        for query in (Query(), Query(history=[(first, float("nan"))]), *(Query(user=user) for user in bundle.users.ids[:1])):
-            release.recommender.recommend(query)
-        release.similar.similar(first, k=10)
+        return _asked(bundle)
     except Exception as error:
         raise ContentInvalid(f"{path}: the ranker cannot answer: {error}") from error
-    return release
+
+
+def _asked(bundle: AnyBundle) -> Release:
+    text = "what is known of this"
+    match bundle:
+        case RerankBundle():
+            bundle.model.scores(np.zeros((2, bundle.model.num_features), dtype=np.float32))
+            return RerankRelease(**_named(bundle), bundle=bundle, model=bundle.model)
+        case SearchBundle():
+            engine = SearchEngine.of_documents(bundle, Catalogue(bundle.items, bundle.item_table))
+            for mode in engine.modes:
+                engine.search(SearchQuestion(text, mode=mode))
+            return SearchRelease(**_named(bundle), bundle=bundle, engine=engine)
+        case _:
+            release = RecommenderRelease.of(bundle)
+            first = bundle.items.ids[0]
+            for query in (
+                Query(),
+                Query(history=[(first, float("nan"))]),
+                *(Query(user=user) for user in bundle.users.ids[:1]),
+            ):
+                release.recommender.recommend(query)
+            release.similar.similar(first, k=10)
+            assert release.engine is not None
+            release.engine.search(SearchQuestion(text))
+            return release
+
+
+def _named(bundle: AnyBundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {"name": manifest.release, "ranker": manifest.ranker, "manifest": manifest}

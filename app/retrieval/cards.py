@@ -21,12 +21,12 @@ class ItemCards:
         ids = item_table["id"].astype(str).tolist()
         titles = [None] * len(ids)
         if "title" in item_table:
-            titles = [_plain(value) for value in item_table["title"].tolist()]
+            titles = [plain(value) for value in item_table["title"].tolist()]
         others = item_table.drop(columns=["id", "title"], errors="ignore")
         names = [str(name) for name in others.columns]
         records: Any = zip(*(others[name].tolist() for name in others.columns), strict=True) if names else ((),) * len(ids)
         self._fragments = [
-            orjson.dumps({"id": item, "title": title, "metadata": dict(zip(names, map(_plain, values), strict=True))})[1:-1]
+            orjson.dumps({"id": item, "title": title, "metadata": dict(zip(names, map(plain, values), strict=True))})[1:-1]
             for item, title, values in zip(ids, titles, records, strict=True)
         ]
 
@@ -45,7 +45,7 @@ class ItemCards:
         )
 
 
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
+def plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
     """A value that JSON has; missing values become null, times ISO 8601."""
     match value:
         case None | bool() | int() | str():
@@ -53,11 +53,11 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
         case float():
             return value if math.isfinite(value) else None
         case list() | tuple() | np.ndarray():
-            return [_plain(element) for element in value]
+            return [plain(element) for element in value]
         case dict():
-            return {str(key): _plain(element) for key, element in value.items()}
+            return {str(key): plain(element) for key, element in value.items()}
         case np.generic():
-            return _plain(value.item())
+            return plain(value.item())
         case _ if pd.isna(value):
             return None
         case _:

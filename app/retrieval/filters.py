@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -226,6 +226,26 @@ class ItemFilters:
         key = tuple(conditions)
         return self._compiled(key) if key else None
 
+    def check_field(self, name: str, place: str = "filters") -> None:
+        """Refuse a field that there is not.
+
+        Args:
+            name: the field.
+            place: in the request where it was named.
+
+        Raises:
+            FilterInvalid: the message lists the fields there are.
+        """
+        if name not in self._columns:
+            known = ", ".join(f"{known} ({kind})" for known, kind in self.fields.items())
+            raise FilterInvalid(f"there is no field {name!r}; there are {known}", [(f"{place}.{name}", "unknown field")])
+
+    def fits(self, name: str, value: Any) -> bool:
+        """Whether an item may have the value in a field that is known."""
+        column = self._columns[name]
+        values = value if isinstance(value, list) and column.kind == "list of text" else [value]
+        return all(isinstance(one, str | int | float | bool) and column.holds(one) for one in values)
+
     def _compile(self, conditions: tuple[Condition, ...]) -> np.ndarray:
         allowed_I = np.ones(self._num_items, dtype=bool)
         for condition in conditions:
@@ -235,12 +255,8 @@ class ItemFilters:
 
     def _meets(self, condition: Condition) -> np.ndarray:
         field = condition.field
-        column = self._columns.get(field)
-        if column is None:
-            known = ", ".join(f"{name} ({kind})" for name, kind in self.fields.items())
-            raise FilterInvalid(
-                f"there is no field {field!r} to filter by; there are {known}", [(f"filters.{field}", "unknown field")]
-            )
+        self.check_field(field)
+        column = self._columns[field]
         try:
             if condition.any_of is not None:
                 return column.any_of([_typed(column, v, condition.from_text) for v in condition.any_of])

@@ -151,6 +151,11 @@ class Recommender:
         wanted = self._handed_on(self.pool(query.k, query.diversity))
         return Searching(Search(query_D, wanted, allowed_I, excluded_E), unknown_items, rescored=True)
 
+    def user_query(self, user: str) -> np.ndarray | None:
+        """The query vector of a known user, float32 [D]; None of others, and of those of whom nothing is known to rank by."""
+        row = self._bundle.users.find(user)
+        return None if row is None else self._query(self._seen(row), row)
+
     def popular(
         self, k: int, allowed_I: np.ndarray | None, diversity: float = 0.0, unknown_items: tuple[str, ...] = ()
     ) -> Ranking:

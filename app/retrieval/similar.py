@@ -44,6 +44,9 @@ class SimilarItems:
     Args:
         bundle: a verified bundle.
         recommender: of the same bundle; its unit vectors and its filters serve here too.
+
+    Attributes:
+        index: over the unit vectors.
     """
 
     def __init__(self, bundle: Bundle, recommender: Recommender) -> None:
@@ -52,7 +55,7 @@ class SimilarItems:
         self._unit_vectors_ID = recommender.unit_vectors_ID
         flat = faiss.IndexFlatIP(self._unit_vectors_ID.shape[1])
         flat.add(self._unit_vectors_ID)
-        self._index = FaissIndex(flat, self._unit_vectors_ID)
+        self.index = FaissIndex(flat, self._unit_vectors_ID)
 
     def similar(self, item: str, *, k: int, filters: tuple[Condition, ...] = (), diversity: float = 0.0) -> Ranking:
         """The k items most like one, that one left out; popularity answers for an item of which the ranker knows nothing.
@@ -69,7 +72,7 @@ class SimilarItems:
         Raises:
             UnknownId, FilterInvalid: as `similar`, of one of them.
         """
-        return self._recommender.answer(self._index, [(self._prepared(query), query.k, query.diversity) for query in queries])
+        return self._recommender.answer(self.index, [(self._prepared(query), query.k, query.diversity) for query in queries])
 
     def _prepared(self, query: Likeness) -> Ranking | Searching:
         row = self._items.row(query.item)

@@ -29,6 +29,7 @@ def irgan(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 def serving(releases: Path, *arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The service on a free port of 127.0.0.1, from when it listens; told to end afterwards."""
     command = [*_COMMAND, "serve", "--port", "0", "--releases", str(releases), *arguments]
+    environment.setdefault("IRGAN_STORE", f"sqlite:///{releases.parent / 'irgan.db'}")
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment(environment)
     ) as process:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from app.bundle import Bundle, BundleNotFound, DataInfo, read_bundle, read_manifest
+from app.bundle import Bundle, BundleNotFound, DataInfo, RerankBundle, SearchBundle, read_manifest, read_recommender
 from training.data import Split
 from training.errors import ConfigError, DataError
 from training.evaluation.study import Curves, Entrant
 
 _MANIFEST = "manifest.json"
+
+AnyBundleType = TypeVar("AnyBundleType", Bundle, SearchBundle, RerankBundle)
 
 
 def bundle_folder(path: Path) -> Path:
@@ -33,15 +35,23 @@ def bundle_folder(path: Path) -> Path:
 
 
 def read_bundles(paths: Sequence[Path]) -> dict[str, Bundle]:
-    """Read bundles and name them: by NAME where that is distinct, else by NAME@VERSION.
+    """Read bundles of recommenders and name them, see `named_apart`.
 
     Raises:
         BundleError: one cannot be read.
         ConfigError: one is given twice.
     """
-    bundles = [read_bundle(bundle_folder(path)) for path in paths]
+    return named_apart([read_recommender(bundle_folder(path)) for path in paths])
+
+
+def named_apart(bundles: Sequence[AnyBundleType]) -> dict[str, AnyBundleType]:
+    """Bundles by NAME where that is distinct, else by NAME@VERSION.
+
+    Raises:
+        ConfigError: one is given twice.
+    """
     names = [bundle.manifest.name for bundle in bundles]
-    named: dict[str, Bundle] = {}
+    named: dict[str, AnyBundleType] = {}
     for bundle, name in zip(bundles, names, strict=True):
         distinct = name if names.count(name) == 1 else f"{name}@{bundle.manifest.version}"
         if distinct in named:

@@ -7,6 +7,7 @@ from training.export.history import HistoryGraph, history_encoder
 from training.export.index import build_index
 from training.export.onnx import export_encoder
 from training.export.rescorer import export_rescorer, fit_first_stage, users_to_fit_on
+from training.export.search import export_reranker, export_search
 from training.export.texts import export_text_encoder
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "export_bundle",
     "export_encoder",
     "export_features",
+    "export_reranker",
     "export_rescorer",
+    "export_search",
     "export_text_encoder",
     "fit_first_stage",
     "fit_fold_in",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from app.bundle import BundleDraft, DataInfo, SplitInfo, VectorModel, write_bund
 from training.data import Split
 from training.export.index import build_index
 from training.export.rescorer import count_candidates
+from training.export.versions import commit_of_code, version_of
 
 _MEASURED_ON = 1_000
 """Known users that recall and overlap are measured on."""
@@ -46,10 +45,9 @@ def export_bundle(
     queries_BD = model.queries(seen.take(some), some)
     index, index_info = build_index(model.item_vectors_ID, queries_BD)
     candidates, overlap = (None, None) if model.rescorer is None else count_candidates(model, queries_BD)
-    digest = hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes()).hexdigest()[:8]
     draft = BundleDraft(
         name=name,
-        version=f"{datetime.now(UTC):%Y%m%dt%H%M%S.%fz}-{digest}",
+        version=version_of(hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes())),
         ranker=ranker,
         paper=paper,
         seed=seed,
@@ -75,17 +73,6 @@ def export_bundle(
         candidates=candidates,
         metrics=metrics,
         training=training,
-        commit=_commit(),
+        commit=commit_of_code(),
     )
     return write_bundle(draft, root)
-
-
-def _commit() -> str | None:
-    """The revision of the code, where it runs from a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
-    try:
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - no outside input
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return finished.stdout.strip() if finished.returncode == 0 else None

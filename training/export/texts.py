@@ -26,7 +26,8 @@ def export_text_encoder(
         module: reads int64 tokens, filled up with `PADDING`, and gives float32 vectors that do not depend on the padding.
         tokenizer_json: the content of a `tokenizer.json` without padding or truncation.
         num_tokens: in the vocabulary, `PADDING` included.
-        query_tokens, document_tokens: where texts are cut off, special tokens included.
+        query_tokens: where queries are cut off, special tokens included.
+        document_tokens: where documents are.
 
     Raises:
         RuntimeError: the graph's answers differ from the module's on random tokens, or depend on the padding; a mistake of ours.

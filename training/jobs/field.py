@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from app.bundle import BundleError, Manifest, read_manifest
+from app.bundle import BundleError, RecommenderManifest, read_manifest
 from training.config import RankerConfig
 from training.data import Split
 from training.errors import DataError
@@ -57,9 +57,11 @@ def _there(spec: RankerSpec, config: RankerConfig, fingerprint: str, seed: int, 
     return max(found)[1] if found else None
 
 
-def _manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
+def _manifests(folder: Path) -> Iterator[tuple[Path, RecommenderManifest]]:
     for path in sorted(folder.glob("*/manifest.json")):
         try:
-            yield path.parent, read_manifest(path.parent)
+            manifest = read_manifest(path.parent)
         except BundleError:
             continue  # whatever it is, it is no bundle to take
+        if isinstance(manifest, RecommenderManifest):
+            yield path.parent, manifest

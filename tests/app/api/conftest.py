@@ -58,6 +58,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(
         releases=folder / "releases",
         slot="champion",
+        store=f"sqlite:///{folder / 'irgan.db'}",
         max_k=500,
         max_batch=20,
         max_history=50,
@@ -78,7 +79,9 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[tuple[Client, Callable[[Path], str]]]:
     """A service where nothing is published yet, and a way to publish to it."""
-    settings = Settings(releases=tmp_path / "releases", slot="champion", poll_seconds=0.02)
+    settings = Settings(
+        releases=tmp_path / "releases", slot="champion", store=f"sqlite:///{tmp_path / 'irgan.db'}", poll_seconds=0.02
+    )
     with Client(create_app(settings)) as client:
         yield client, lambda bundle: ReleaseStore(settings.releases).publish(bundle, "champion")
 

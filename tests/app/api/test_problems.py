@@ -134,7 +134,7 @@ def test_an_item_that_is_not_in_the_catalogue(client):
     assert "'nope'" in problem["detail"]
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/items/i1", "/v2/recommendations/u1", "/health"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/item/i1", "/v2/recommendations/u1", "/health"])
 def test_a_path_that_does_not_exist(client, path):
     check(client.get(path), 404, "no-such-path")
 

@@ -98,7 +98,7 @@ def test_a_replaced_file_keeps_its_old_content_when_the_write_fails(tmp_path, mo
 def test_every_file_truncated_or_flipped_is_refused(folder, tmp_path):
     """One damage at a time, to every file but the manifest, which has its own tests."""
     names = sorted(p.name for p in folder.iterdir() if p.name != "manifest.json")
-    assert len(names) == 7
+    assert len(names) == 9
     for name in names:
         for number, damage in enumerate((lambda raw: raw[:-1], lambda raw: bytes([raw[0] ^ 1]) + raw[1:])):
             copy = tmp_path / f"{name}-{number}"
@@ -203,7 +203,11 @@ def test_the_golden_bundle_of_every_schema_is_still_read(version):
 
 
 def test_there_is_a_golden_bundle_of_every_schema():
-    assert sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) == [f"schema-{v}" for v in get_args(SchemaVersion)]
+    assert sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) == [
+        *(f"schema-{v}" for v in get_args(SchemaVersion)),
+        "schema-3-rerank",
+        "schema-3-search",
+    ]
 
 
 def test_a_rescorer_is_written_and_read(bundle_draft, tmp_path):
@@ -250,6 +254,6 @@ def test_a_rescorer_that_does_not_fit_is_refused(bundle_draft, tmp_path):
         read_bundle(folder)
 
 
-def test_a_service_of_schema_1_would_not_misread_a_rescorer(bundle_draft, tmp_path):
-    """Its manifest says 2, which that service refuses."""
-    assert json.loads((write_bundle(bundle_draft, tmp_path) / "manifest.json").read_text())["schema_version"] == 2
+def test_a_service_of_an_earlier_schema_would_not_misread_a_bundle(bundle_draft, tmp_path):
+    """Its manifest says 3, which that service refuses."""
+    assert json.loads((write_bundle(bundle_draft, tmp_path) / "manifest.json").read_text())["schema_version"] == 3

@@ -1,0 +1,229 @@
+"""What searches, rerankings and changes of items may hold and do answer, as the OpenAPI document describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from app.api.schemas import FieldFilter, Id, RankedItem, Strict
+from app.bundle import FusionMethod, Mode
+
+
+class FusionChoice(Strict):
+    """How the lexical and the dense ranking become one; the lexical one weighs 1."""
+
+    method: FusionMethod = "standardised"
+    """`standardised`: scores minus their mean over the collection, by their standard deviation; `reciprocal-ranks`: 1 / (60 + rank)."""
+    dense_weight: float = Field(default=2.0, ge=0, le=1000, allow_inf_nan=False)
+    """What the dense ranking weighs."""
+
+
+class SearchBody(Strict):
+    """A search."""
+
+    query: str
+    """What is looked for, in words."""
+    mode: Mode | None = None
+    """By words (`lexical`), by vectors (`dense`) or both (`hybrid`); by default what the release was found to do best."""
+    fusion: FusionChoice | None = None
+    """Of the hybrid; by default what the release was found to do best."""
+    k: int = Field(default=10, ge=1)
+    """How many documents; the service's limit is 1,000 unless configured otherwise."""
+    after: str | None = Field(default=None, max_length=4096)
+    """`next` of the page before, everything else being the same. Documents that are added or deleted meanwhile neither repeat others nor hide them."""
+    filters: dict[str, FieldFilter] = Field(default={}, max_length=50)
+    """By field: a value, a list of values of which any will do, or a range `{"gte": …, "lte": …}`. All must hold."""
+    facets: list[str] = Field(default=[], max_length=20)
+    """Fields whose most frequent values among the first 1,000 answers are counted."""
+    candidates: list[Id] | None = Field(default=None, min_length=1)
+    """The only documents that compete; unknown ones do no harm."""
+    personalise: Id | None = None
+    """A known user whose taste has a say, where the release knows users."""
+    user_weight: float = Field(default=1.0, ge=0, le=1000, allow_inf_nan=False)
+    """How much of one, beside the text's 1; both are standardised over the collection."""
+
+    @field_validator("query")
+    @classmethod
+    def _says_something(cls, query: str) -> str:
+        if not query.strip():
+            raise ValueError("the query is empty; say what is looked for")
+        return query
+
+
+class FoundItem(RankedItem):
+    """A document at its place."""
+
+    snippet: str
+    """The part of the text that says most about why, as HTML: escaped, with the query's words between `<mark>` and `</mark>`."""
+
+
+class FacetValue(BaseModel):
+    """How often a value stands there."""
+
+    value: str | float | bool
+    count: int
+
+
+class SearchAnswer(BaseModel):
+    """Documents for a search, and who ranked them."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "8f14e45fceea167a5a36dedd4bea2543",
+                    "ranker": "irgan-text",
+                    "release": "irgan-text/2026-11-25",
+                    "experiment": None,
+                    "variant": None,
+                    "mode": "hybrid",
+                    "personalised": False,
+                    "total": 5183,
+                    "items": [
+                        {
+                            "rank": 1,
+                            "score": 9.41,
+                            "id": "31715818",
+                            "title": "New opportunities: the use of nanotechnologies to manipulate and track stem cells.",
+                            "metadata": {},
+                            "snippet": "Nanotechnologies are emerging platforms that could be useful in measuring … stem <mark>cells</mark>",
+                        }
+                    ],
+                    "facets": {},
+                    "next": "WyJpcmdhbi10ZXh0…",
+                }
+            ]
+        },
+    )
+
+    request_id: str
+    """Unique to this answer; send it back with events, so that they can be credited."""
+    ranker: str
+    release: str
+    """`NAME/VERSION` of the bundle that answered."""
+    experiment: str | None = None
+    variant: str | None = None
+    mode: Mode
+    """What ranked."""
+    personalised: bool
+    """Whether a user's taste had a say."""
+    total: int
+    """Documents that were ranked: with `lexical` those that share a word with the query, else all that the filters leave."""
+    items: list[FoundItem]
+    facets: dict[str, list[FacetValue]]
+    """By field, its most frequent values among the first 1,000 answers."""
+    next: str | None
+    """What to send as `after` for the next page; null where this is the last."""
+
+
+class Candidate(Strict):
+    """Something to be put in order: by its features, or by its text."""
+
+    id: Id
+    features: list[Annotated[float, Field(allow_inf_nan=False)]] | None = Field(default=None, max_length=100_000)
+    """As many numbers as the ranker learned from, in the same order."""
+    title: str | None = None
+    text: str | None = None
+
+
+class RerankBody(Strict):
+    """Candidates of one query."""
+
+    candidates: list[Candidate] = Field(min_length=1)
+    query: str | None = None
+    """What they are candidates for, in words; wanted where they have texts."""
+    k: int | None = Field(default=None, ge=1)
+    """How many of the best to answer with; by default all."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RerankBody:
+        with_features = [candidate.features is not None for candidate in self.candidates]
+        if any(with_features) and not all(with_features):
+            raise ValueError("some candidates have features and some have none; give them to all or to none")
+        if not any(with_features) and (not (self.query or "").strip() or any(c.text is None for c in self.candidates)):
+            raise ValueError("give each candidate its features, or give a query and each candidate its text")
+        ids = [candidate.id for candidate in self.candidates]
+        twice = next((one for one in ids if ids.count(one) > 1), None) if len(set(ids)) < len(ids) else None
+        if twice is not None:
+            raise ValueError(f"the candidate {twice!r} stands there twice")
+        return self
+
+
+class RerankedItem(BaseModel):
+    """A candidate at its place."""
+
+    rank: int
+    score: float
+    id: str
+
+
+class RerankAnswer(BaseModel):
+    """The candidates in the ranker's order."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    request_id: str
+    ranker: str
+    release: str
+    experiment: str | None = None
+    variant: str | None = None
+    items: list[RerankedItem]
+    """Best first; of equal scores the one that came first."""
+
+
+class Nothing(Strict):
+    """A URL without parameters."""
+
+
+class ItemBody(Strict):
+    """An item as it is to be from now on, the whole of it."""
+
+    title: str | None = Field(default=None, max_length=10_000)
+    text: str = ""
+    """What is searched and quoted."""
+    metadata: dict[str, Any] = Field(default={}, max_length=100)
+    """Any other fields; those that the other items have must be of the same type."""
+
+    @field_validator("metadata")
+    @classmethod
+    def _plain_values(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        for name, value in metadata.items():
+            if name in {"id", "title", "text"}:
+                raise ValueError(f"{name!r} has a place of its own beside the metadata")
+            values = value if isinstance(value, list) else [value]
+            if not all(one is None or isinstance(one, str | int | float | bool) for one in values):
+                raise ValueError(f"{name!r} must be text, a number, true or false, or a list of them")
+        return metadata
+
+
+class NamedItemBody(ItemBody):
+    """An item with its id."""
+
+    id: Id
+
+
+class ItemsBody(Strict):
+    """Items to add or to replace, all or none."""
+
+    items: list[NamedItemBody] = Field(min_length=1)
+
+
+class ItemIdsBody(Strict):
+    """Items to delete, all or none."""
+
+    ids: list[Id] = Field(min_length=1)
+
+
+class ItemState(BaseModel):
+    """What became of an item."""
+
+    id: str
+    state: Literal["added", "updated", "deleted"]
+
+
+class ItemsAnswer(BaseModel):
+    """What became of the items; it is durable, and searches know of it already."""
+
+    items: list[ItemState]

@@ -1,0 +1,350 @@
+"""Search: documents for a text, by words, by vectors, or by both; page by page, with filters, facets and snippets.
+
+Shapes: I items of the bundle, J additions, D dimensions, K answers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, moments_of
+from app.errors import QueryInvalid
+from app.retrieval.additions import Addition, Additions, read_documents
+from app.retrieval.catalogue import Catalogue, Document, most_frequent
+from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
+from app.retrieval.filters import Condition, Scalar
+from app.retrieval.fusing import Ranked, Signals, Taste, by_ranks, by_scores, by_taste, by_vectors, by_words, fused_scores
+from app.retrieval.index import FaissIndex
+from app.retrieval.recommend import Recommender
+from app.retrieval.similar import SimilarItems
+from app.retrieval.snippets import snippet
+
+FACET_DEPTH = 1000
+"""Answers that facets count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended: the next one begins behind it.
+
+    Attributes:
+        score, id: of the last answer.
+        rank: of the last answer, from 1.
+    """
+
+    score: float
+    id: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuestion:
+    """A question for documents.
+
+    Attributes:
+        text: what is looked for.
+        mode: None takes the release's own.
+        fusion: of the hybrid; None takes the release's own.
+        k: how many documents, at least 1.
+        after: the end of the page before; None begins at the top.
+        filters: conditions that every document meets.
+        facets: fields to count the values of.
+        among: ids that compete, where not all documents do; unknown ones do no harm.
+        user: whose taste has a say; one who is not known has none.
+        user_weight: how much of one, beside the text's 1.
+    """
+
+    text: str
+    mode: Mode | None = None
+    fusion: Fusion | None = None
+    k: int = 10
+    after: Place | None = None
+    filters: tuple[Condition, ...] = ()
+    facets: tuple[str, ...] = ()
+    among: tuple[str, ...] | None = None
+    user: str | None = None
+    user_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Documents for a question.
+
+    Attributes:
+        rows: best first.
+        scores: what orders them, float64.
+        first_rank: of the first of them.
+        total: documents that were ranked: with lexical search those that match, else all that the conditions allow.
+        mode: what ranked.
+        personalised: whether a user's taste had a say.
+        facets: field → its most frequent values among the first 1,000 answers.
+        end: where the next page goes on; None where this is the last.
+    """
+
+    rows: list[int]
+    scores: list[float]
+    first_rank: int
+    total: int
+    mode: Mode
+    personalised: bool
+    facets: Mapping[str, list[dict[str, Any]]]
+    end: Place | None
+
+
+class SearchEngine:
+    """Answers for one bundle and what came after it; nothing in it changes, so any thread may ask.
+
+    Args:
+        catalogue: the bundle's items.
+        lexical: over them.
+        dense: over them too; None where there is lexical search alone.
+        fusion: the bundle's own.
+        mode: the bundle's own.
+        tastes: the query vector of a user and what it is multiplied with, for personal answers; None where no users are known.
+        additions: documents that came later, or have changed.
+        removed: ids of the bundle's items that were deleted or have changed.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        lexical: LexicalIndex,
+        dense: DenseSearch | None,
+        *,
+        fusion: Fusion,
+        mode: Mode,
+        tastes: Tastes | None = None,
+        additions: Additions | None = None,
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        self.catalogue = catalogue
+        self.mode: Mode = mode
+        self.fusion = fusion
+        self.deleted: tuple[str, ...] = ()
+        self._lexical = lexical
+        self._dense = dense
+        self._tastes = tastes
+        self._additions = Additions((), catalogue, lexical) if additions is None else additions
+        self._removed = removed
+        self._stays_I: np.ndarray | None = None
+        gone = [row for item in removed if (row := catalogue.items.find(item)) is not None]
+        if gone:
+            self._stays_I = np.ones(len(catalogue), dtype=bool)
+            self._stays_I[gone] = False
+            self._stays_I.flags.writeable = False
+
+    @classmethod
+    def of_documents(cls, bundle: SearchBundle, catalogue: Catalogue) -> SearchEngine:
+        """Of a search ranker's bundle."""
+        model, dense = bundle.model, None
+        if model.encoder is not None and model.document_vectors_ID is not None and model.moments is not None:
+            index = FaissIndex(bundle.index, model.document_vectors_ID)
+            dense = EncodedText(model.encoder, model.document_vectors_ID, index, model.moments)
+        return cls(catalogue, model.lexical, dense, fusion=model.fusion, mode=model.mode)
+
+    @classmethod
+    def of_recommender(
+        cls, bundle: Bundle, recommender: Recommender, similar: SimilarItems, catalogue: Catalogue
+    ) -> SearchEngine:
+        """Of a recommender's bundle: its items by their metadata, and by what it learned of them."""
+        dense = MatchedText(bundle.lexical, recommender.unit_vectors_ID, similar.index)
+        tastes = Tastes(recommender.user_query, bundle.model.item_vectors_ID, Moments.of(bundle.model.item_vectors_ID))
+        return cls(catalogue, bundle.lexical, dense, fusion=Fusion(), mode="lexical", tastes=tastes)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What it can do."""
+        return ("lexical",) if self._dense is None else ("lexical", "dense", "hybrid")
+
+    def with_changes(self, changes: Mapping[str, Document | None]) -> SearchEngine:
+        """The same bundle, and all that has changed since it was made: by id the document as it is now, or None for a deleted one."""
+        known = {id(addition.document): addition for addition in self._additions.additions}
+        documents = [document for document in changes.values() if document is not None]
+        new = [document for document in documents if id(document) not in known]
+        read = dict(zip(map(id, new), read_documents(new, self.catalogue, self._lexical, self._dense), strict=True))
+        additions: list[Addition] = [(known | read)[id(document)] for document in documents]
+        engine = SearchEngine(
+            self.catalogue,
+            self._lexical,
+            self._dense,
+            fusion=self.fusion,
+            mode=self.mode,
+            tastes=self._tastes,
+            additions=Additions(additions, self.catalogue, self._lexical),
+            removed=frozenset(changes),
+        )
+        engine.deleted = tuple(item for item, document in changes.items() if document is None)
+        return engine
+
+    def search(self, question: SearchQuestion) -> Found:
+        """The best documents for a text.
+
+        Raises:
+            FilterInvalid: a filter or a facet names no field, or a filter's value is of the wrong type.
+            QueryInvalid: the release has no such mode.
+        """
+        mode = self._checked(question.mode)
+        for name in question.facets:
+            if name not in self._additions.catalogue.filters.fields:
+                self.catalogue.filters.check_field(name, "facets")
+        signals, taste = self._signals(question, mode), self._taste(question)
+        start = 0 if question.after is None else question.after.rank
+        wanted = start + question.k
+        while True:
+            depth = max(wanted, FACET_DEPTH if question.facets else 0)
+            ranked = _ranked(signals, question.fusion or self.fusion, taste, depth)
+            first = 0 if question.after is None else self._behind(question.after, ranked)
+            rows, scores = ranked.rows_K[first : first + question.k], ranked.scores_K[first : first + question.k]
+            if len(rows) == question.k or len(ranked.rows_K) >= ranked.total or len(ranked.rows_K) < wanted:
+                break
+            wanted *= 2  # documents that came before the page's beginning since the one before it
+        is_last = first + len(rows) >= ranked.total or not len(rows)
+        return Found(
+            rows=rows.tolist(),
+            scores=scores.tolist(),
+            first_rank=start + 1,
+            total=ranked.total,
+            mode=mode,
+            personalised=taste is not None,
+            facets={name: most_frequent(self._counted(name, ranked.rows_K[:FACET_DEPTH])) for name in question.facets},
+            end=None if is_last else Place(float(scores[-1]), self.id(int(rows[-1])), start + len(rows)),
+        )
+
+    def rerank(self, text: str, documents: Sequence[Document], mode: Mode | None = None) -> np.ndarray:
+        """Scores of documents that the release need not hold, as a search would score them, float64 [J].
+
+        Raises:
+            QueryInvalid: the release has no such mode.
+        """
+        mode = self._checked(mode)
+        read = read_documents(documents, self.catalogue, self._lexical, self._dense if mode != "lexical" else None)
+        beside = Additions(read, self.catalogue, self._lexical)
+        words_J, query_D = beside.lexical_scores(text), None
+        if self._dense is not None and mode != "lexical":
+            query_D = self._dense.query(text)
+        if self._dense is None or query_D is None:
+            return words_J
+        vectors_J = beside.dense_scores(query_D)
+        if mode == "dense":
+            return vectors_J
+        of_words, of_vectors = moments_of(self._lexical.scores(text)), self._dense.moments.of_scores(query_D)
+        return fused_scores(words_J, of_words, vectors_J, of_vectors, self.fusion)
+
+    def id(self, row: int) -> str:
+        """The id of an answer."""
+        catalogue, own = self._at(row)
+        return catalogue.items.id(own)
+
+    def card(self, row: int) -> bytes:
+        """What people see of an answer, see `ItemCards`."""
+        catalogue, own = self._at(row)
+        return catalogue.cards.fragment(own)
+
+    def snippet(self, row: int, query: str) -> str:
+        """The part of an answer's text that says why it was found, as HTML."""
+        catalogue, own = self._at(row)
+        return snippet(catalogue.text(own), query, self._lexical.analyzer, self._lexical.inverse_frequency)
+
+    def holds(self, item: str) -> bool:
+        """Whether an item is there now."""
+        return item in self._additions.catalogue.items or (item in self.catalogue.items and item not in self._removed)
+
+    def _checked(self, mode: Mode | None) -> Mode:
+        mode = mode or self.mode
+        if mode not in self.modes:
+            message = f"this release has no mode {mode!r}; expected {' or '.join(self.modes)}"
+            raise QueryInvalid(f"body.mode: {message}", [("body.mode", message)])
+        return mode
+
+    def _at(self, row: int) -> tuple[Catalogue, int]:
+        own = len(self.catalogue)
+        return (self.catalogue, row) if row < own else (self._additions.catalogue, row - own)
+
+    def _behind(self, place: Place, ranked: Ranked) -> int:
+        """How many of the first answers stand before the next page."""
+        row = self._additions.catalogue.items.find(place.id)
+        last = self.catalogue.items.find(place.id) if row is None else row + len(self.catalogue)
+        tie_row = np.iinfo(np.int64).max if last is None else last
+        before = (ranked.scores_K > place.score) | ((ranked.scores_K == place.score) & (ranked.rows_K <= tie_row))
+        return int(np.count_nonzero(before))
+
+    def _counted(self, name: str, rows_K: np.ndarray) -> Counter[Scalar]:
+        own = len(self.catalogue)
+        counted = self._additions.catalogue.counts(name, (rows_K[rows_K >= own] - own).tolist())
+        if name in self.catalogue.filters.fields:
+            counted += self.catalogue.counts(name, rows_K[rows_K < own].tolist())
+        return counted
+
+    def _allowed(self, question: SearchQuestion) -> tuple[np.ndarray | None, np.ndarray]:
+        """The documents that may be answered: bool [I], None for all, and bool [J]."""
+        added = self._additions.catalogue
+        own, later = self.catalogue.filters.fields, added.filters.fields
+        allowed_J = np.ones(len(added), dtype=bool)
+        if question.filters:
+            if all(condition.field in later for condition in question.filters):
+                allowed_J = allowed_J & added.filters.allowed(question.filters)
+            else:
+                allowed_J[:] = False
+        if any(condition.field not in own and condition.field in later for condition in question.filters):
+            allowed_I: np.ndarray | None = np.zeros(len(self.catalogue), dtype=bool)
+        else:
+            allowed_I = self.catalogue.filters.allowed(question.filters)
+        if self._stays_I is not None:
+            allowed_I = self._stays_I if allowed_I is None else allowed_I & self._stays_I
+        if question.among is not None:
+            competing_I, competing_J = np.zeros(len(self.catalogue), dtype=bool), np.zeros(len(added), dtype=bool)
+            for competing, catalogue in ((competing_I, self.catalogue), (competing_J, added)):
+                competing[[row for item in question.among if (row := catalogue.items.find(item)) is not None]] = True
+            allowed_I = competing_I if allowed_I is None else allowed_I & competing_I
+            allowed_J = allowed_J & competing_J
+        return allowed_I, allowed_J
+
+    def _signals(self, question: SearchQuestion, mode: Mode) -> Signals:
+        allowed_I, allowed_J = self._allowed(question)
+        signals = Signals(len(self.catalogue), allowed_I, allowed_J)
+        if mode != "dense":
+            words_J = self._additions.lexical_scores(question.text)
+            signals = replace(signals, words_I=self._lexical.scores(question.text), words_J=words_J)
+        query_D = None if self._dense is None or mode == "lexical" else self._dense.query(question.text)
+        if query_D is None:
+            return signals
+        return replace(signals, dense=self._dense, query_D=query_D, vectors_J=self._additions.dense_scores(query_D))
+
+    def _taste(self, question: SearchQuestion) -> Taste | None:
+        if self._tastes is None or question.user is None:
+            return None
+        query_D = self._tastes.of(question.user)
+        return None if query_D is None else Taste(query_D, self._tastes.vectors_ID, self._tastes.moments, question.user_weight)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tastes:
+    """What is known of users.
+
+    Attributes:
+        of: a user's query vector, float32 [D]; None for one who is not known.
+        vectors_ID: what it is multiplied with.
+        moments: of them.
+    """
+
+    of: Callable[[str], np.ndarray | None]
+    vectors_ID: np.ndarray
+    moments: Moments
+
+
+def _ranked(signals: Signals, fusion: Fusion, taste: Taste | None, k: int) -> Ranked:
+    """By whatever there is to rank by."""
+    if signals.words_I is None and signals.query_D is None:
+        return Ranked(np.zeros(0, dtype=np.int64), np.zeros(0), 0)
+    if taste is not None:
+        return by_taste(signals, fusion, taste, k)
+    if signals.query_D is None:
+        return by_words(signals, k)
+    if signals.words_I is None:
+        return by_vectors(signals, k)
+    return by_ranks(signals, fusion, k) if fusion.method == "reciprocal-ranks" else by_scores(signals, fusion, k)

@@ -1,0 +1,89 @@
+"""The database: opened when there is something to write, or something to read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from app.store.errors import StoreUnusable
+
+METADATA = MetaData()
+"""All tables of the store."""
+
+_BUSY_MILLISECONDS = 5_000
+
+
+class Database:
+    """A database by its URL; any thread may use it.
+
+    Args:
+        url: such as `sqlite:///irgan.db`; the file of SQLite is made when something is first written.
+
+    Raises:
+        StoreUnusable: no such kind of database.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url = make_url(url)
+            self._engine: Engine = create_engine(self._url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreUnusable(
+                f"the store's address {url!r} cannot be used: {error}; expected such as sqlite:///irgan.db"
+            ) from error
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._is_ready = False
+        self._lock = threading.Lock()
+        if self._is_sqlite:
+            event.listen(self._engine, "connect", _set_up_sqlite)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything can have been written."""
+        if not self._is_sqlite or self._url.database in {None, "", ":memory:"}:
+            return True
+        return Path(str(self._url.database)).is_file()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, durable when the block ends well, and undone when it does not.
+
+        Raises:
+            StoreUnusable: the database cannot be opened, read or written.
+        """
+        try:
+            self._make_ready()
+            with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            shown = self._url.render_as_string(hide_password=True)
+            raise StoreUnusable(f"the store {shown} cannot be used: {reason}; see IRGAN_STORE") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _make_ready(self) -> None:
+        with self._lock:
+            if self._is_ready:
+                return
+            if self._is_sqlite and self._url.database:
+                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            METADATA.create_all(self._engine)
+            self._is_ready = True
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers never wait for writers, and what is committed survives a power cut."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MILLISECONDS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
