@@ -66,10 +66,10 @@ def choose_column(
     plain = {plain_name(name): name for name in reversed(file.names)}
     usual = USUAL_NAMES[role] if names is None else names
     found = next((plain[name] for name in usual if name in plain), None)
-    if found is not None:
+    if found is not None and (has_option or found != usual[0]):
         told = f"by its name; {option} says otherwise" if has_option else "by its name"
         logger.info("%s: the column of the %s is %r (%s)", file.path, role, found, told)
-    elif required:
+    if found is None and required:
         hint = ""
         if len(file.names) == 1:
             hint = "; it has one column only: is another --separator meant?"

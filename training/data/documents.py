@@ -35,6 +35,8 @@ _TITLE_NAMES = ("title", "name", "headline", "subject")
 _TEXT_NAMES = ("text", "body", "abstract", "content", "contents", "description", "passage")
 _QUERY_ID_NAMES = ("_id", "id", "qid", "query_id", "query-id", "topic")
 _QUERY_TEXT_NAMES = ("text", "query", "title", "question")
+_METADATA = "metadata"
+"""BEIR's key for an object of metadata, whose keys become columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
             f"{file.path}: one column cannot be two of id, title and text; name others with --id-column, --title-column or --text-column"
         )
     table = file.read(file.names)
-    ids = read_ids(table, id_name, "document")
+    ids = _ids(table, id_name, "document")
     _refuse_repeated(table, ids, id_name, "document")
     columns: dict[str, pd.Series] = {}
     if title_name is not None:
@@ -148,6 +150,16 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
     if columns.pop("id", None) is not None:
         logger.info("%s: the column 'id' is left out, the ids are in %r", file.path, id_name)
     return Vocabulary("item", ids.tolist()), pd.DataFrame(columns, index=range(len(ids)))
+
+
+def _ids(table: Table, column: str, kind: str) -> pd.Series:
+    values = table.frame[column]
+    if values.dtype == object:
+        bad = ~values.map(lambda value: value is None or isinstance(value, str | bytes | int | float)).to_numpy(dtype=bool)
+        if bad.any():
+            remedy = "expected a text or a number; correct or remove these lines"
+            raise table.complaint(bad, f"no {kind} id (column {column!r})", remedy, values=values.map(str))
+    return read_ids(table, column, kind)
 
 
 def _refuse_repeated(table: Table, ids: pd.Series, column: str, kind: str) -> None:
@@ -174,10 +186,9 @@ def _texts(table: Table, column: str) -> pd.Series:
 
 
 def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:
-    """A column of metadata; one of objects becomes a column for each of their keys, as BEIR's `metadata` is meant."""
+    """A column of metadata, or a column for each key of BEIR's `metadata`; one whose name is taken is called `metadata_KEY`."""
     values = table.frame[name]
-    present = [value for value in values if isinstance(value, dict)] if values.dtype == object else []
-    if not present:
+    if name != _METADATA or not any(isinstance(value, dict) for value in values):
         return {name: typed_column(table, name)}
     records = [value if isinstance(value, dict) else {} for value in values]
     return {
@@ -203,7 +214,7 @@ def read_queries(path: Path) -> tuple[Vocabulary, tuple[str, ...]]:
         id_name, text_name = "id", "text"
         form = "the id of a query, a tab, and its text"
         table = read_fields(path, (id_name, text_name), form=form, separator="\t", may_have_header=_QUERY_ID_NAMES)
-    ids, texts = read_ids(table, id_name, "query"), _texts(table, text_name)
+    ids, texts = _ids(table, id_name, "query"), _texts(table, text_name)
     _refuse_repeated(table, ids, id_name, "query")
     empty = (texts.str.strip() == "").to_numpy()
     if empty.any():

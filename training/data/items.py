@@ -11,6 +11,7 @@ import pandas as pd
 
 from app.bundle import Vocabulary
 from training.data.columns import USUAL_NAMES, choose_column, plain_name, read_ids
+from training.data.jsonl import json_column
 from training.data.tables import Table, TableFile
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ def as_titles(values: pd.Series) -> pd.Series:
 def typed_column(table: Table, name: str) -> pd.Series:
     """A column of metadata: as the file types it, else numbers where every value is one, and lists where a value has a `|` in it."""
     values = table.frame[name]
-    if table.typed:
+    if table.values == "json":
+        return json_column(values.tolist())
+    if table.values == "typed":
         return values
     present = values[values != ""]
     if len(present) and present.str.fullmatch(r"[+-]?(0|[1-9]\d{0,17})").all():

@@ -15,6 +15,7 @@ import pandas as pd
 
 from training.data.tables import Table
 from training.data.text import SHOWN, read_text, trouble
+from training.errors import DataError
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 
@@ -24,7 +25,7 @@ _DTYPES: tuple[tuple[set[type], str], ...] = (({str}, "str"), ({bool}, "boolean"
 
 
 class JsonLinesFile:
-    """A file with a JSON object a line; its keys are the columns, and values keep their types.
+    """A file with a JSON object a line; its keys are the columns, and values stay as JSON has them.
 
     Args:
         path: the file, in UTF-8 as JSON always is.
@@ -53,6 +54,10 @@ class JsonLinesFile:
                 numbers.append(number)
             else:
                 bad.append((number, f"a JSON {_KINDS.get(type(record), 'value')}"))
+        if bad and content.lstrip().startswith(b"["):
+            raise DataError(
+                f"{path} is one JSON array; expected a JSON object in each line: write each element on a line of its own"
+            )
         if bad:
             where = [f"line {number}: {reason}" for number, reason in bad[:SHOWN]]
             remedy = 'expected a JSON object in each line, such as {"_id": "1", "text": "…"}; correct or remove these lines'
@@ -64,10 +69,10 @@ class JsonLinesFile:
     def read(self, columns: list[str]) -> Table:
         """Some of the columns, all rows; a key that a line lacks is missing there."""
         frame = pd.DataFrame(
-            {name: json_column([record.get(name) for record in self._records]) for name in columns},
+            {name: pd.Series([record.get(name) for record in self._records], dtype=object) for name in columns},
             index=range(len(self._records)),
         )
-        return Table(self.path, frame, "line", lambda positions: self._numbers[positions], typed=True)
+        return Table(self.path, frame, "line", lambda positions: self._numbers[positions], values="json")
 
 
 _KINDS = {list: "array", str: "text", int: "number", float: "number", bool: "truth value", type(None): "null"}
@@ -85,15 +90,13 @@ def key_names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def json_column(values: list[Any]) -> pd.Series:
     """JSON values as one column that Parquet can hold: text, whole numbers, numbers, truth values, or lists of one of these.
 
-    Where kinds are mixed, all become text; an object inside becomes its JSON, unless every value is one.
+    Where kinds are mixed, all become text, and objects become their JSON.
     """
     kinds = {type(value) for value in values} - {type(None)}
     if kinds == {list}:
         inner = {type(element) for value in values if value for element in value}
         if len(inner) > 1 or inner & {list, dict}:
             values = [value and [as_text(element) for element in value] for value in values]
-        return pd.Series(values, dtype=object)
-    if kinds == {dict}:
         return pd.Series(values, dtype=object)
     is_wide = int in kinds and any(isinstance(value, int) and not -_INT64 <= value < _INT64 for value in values)
     dtype = next((dtype for wanted, dtype in _DTYPES if kinds <= wanted), "str")

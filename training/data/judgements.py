@@ -91,7 +91,11 @@ def read_qrels(path: Path) -> Table:
             separator="\t",
             header=QRELS_HEADER,
         )
-    return read_fields(path, (QUERY, "iteration", DOCUMENT, GRADE), form="`query 0 document grade`, as TREC has it")
+    return read_fields(
+        path,
+        (QUERY, "iteration", DOCUMENT, GRADE),
+        form="`query 0 document grade`, as TREC has it, or BEIR's header `query-id corpus-id score` first",
+    )
 
 
 def is_beir(path: Path) -> bool:

@@ -60,6 +60,10 @@ def load_collection(
         DataError: neither a name nor a path, or documents that cannot be used.
     """
     options = options or TextOptions()
+    if options.min_grade < 1:
+        raise DataError(
+            f"--min-grade {options.min_grade} is impossible; expected 1 or more, 0 says that a document is no answer"
+        )
     if spec in SOURCES:
         check_kind(SOURCES[spec], "documents")
         _refuse_options(spec, options, "language", "min_grade")

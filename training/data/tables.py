@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -36,14 +36,14 @@ class Table:
         frame: N rows; columns of a text file are strings, missing ones empty.
         unit: what `places` counts: `line` or `row`.
         places: from positions to 1-based lines or rows of the file.
-        typed: whether the file itself says of what type its values are.
+        values: what they are: text, of the types that the file gives its columns, or JSON.
     """
 
     path: Path
     frame: pd.DataFrame
     unit: str
     places: Callable[[np.ndarray], np.ndarray]
-    typed: bool = False
+    values: Literal["text", "typed", "json"] = "text"
 
     def complaint(
         self, bad: np.ndarray, found: str, remedy: str, *, values: pd.Series | None = None, notes: Sequence[str] = ()
@@ -68,6 +68,8 @@ class Table:
 
 
 def _shorten(value: object) -> str:
+    if value is None:
+        return "missing"
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 40 else text[:37] + "…'"
 
@@ -209,7 +211,7 @@ class ParquetTableFile:
             raise DataError(f"{self.path} is a damaged Parquet file: {error}") from error
         if not len(frame):
             raise DataError(f"{self.path} is empty: it has columns and no rows; expected a table")
-        return Table(self.path, frame, "row", lambda positions: positions + 1, typed=True)
+        return Table(self.path, frame, "row", lambda positions: positions + 1, values="typed")
 
 
 def open_table(
