@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.options import default_run_dir, needs_training_extra, spread
+from training.cli.kinds import refuse_foreign_options
+from training.cli.options import TextFlags, default_run_dir, needs_training_extra, spread
+from training.cli.query_studies import kind_of_bundles, study_bundles
 from training.cli.studies import (
     IntervalMethod,
     Json,
+    ModeChoice,
     Output,
     ProtocolChoice,
     RecordedDataFlags,
@@ -36,10 +39,15 @@ _BASELINES = ("ease", "ials", "popularity")
 @spread
 def compare(
     bundles: Annotated[
-        list[Path] | None, typer.Argument(help="Two or more folders NAME/VERSION, or NAME for the latest.", show_default=False)
+        list[Path] | None,
+        typer.Argument(
+            help="Two or more folders NAME/VERSION, or NAME for the latest; of search also NAME:MODE.", show_default=False
+        ),
     ] = None,
     *,
+    context: typer.Context,
     data: RecordedDataFlags,
+    texts: TextFlags,
     every_ranker: Annotated[
         bool,
         typer.Option("--all", help="Compare every ranker there is on --data; those without a bundle are trained, with --seed."),
@@ -57,6 +65,7 @@ def compare(
     ] = None,
     metric: Annotated[str, typer.Option(help="What to compare, with commas between.")] = "nDCG@10,AP",
     protocol: ProtocolChoice = "both",
+    mode: ModeChoice = None,
     output: Output = None,
     run_depth: RunDepth = None,
     interval: IntervalMethod = "percentile",
@@ -68,7 +77,10 @@ def compare(
     bundles = bundles or []
     if every_ranker and (bundles or data.data is None):
         raise ConfigError("--all compares every ranker on one data set; give that with --data, and no bundles")
-    if not every_ranker and len(bundles) < 2:
+    with needs_training_extra():
+        kind = "recommender" if every_ranker or not bundles else kind_of_bundles(bundles)
+    refuse_foreign_options(context, kind, "these rankers")
+    if not every_ranker and len(bundles) < 2 and (kind != "search" or mode is None):
         raise ConfigError(f"{len(bundles)} bundle to compare; expected at least 2, or --all, or use irgan evaluate")
     metrics = tuple(dict.fromkeys(name.strip() for name in metric.split(",") if name.strip()))
     if not metrics:
@@ -78,6 +90,23 @@ def compare(
         from training.evaluation.entrants import entrant_name, entrants_of, read_bundles  # noqa: PLC0415 - heavy
         from training.registry import ranker as registered  # noqa: PLC0415 - heavy
 
+    if kind != "recommender":
+        study_bundles(
+            kind,
+            bundles,
+            data,
+            texts,
+            mode=mode,
+            metrics=metrics,
+            baseline=baseline,
+            output=output,
+            depth=run_depth,
+            as_json=as_json,
+            seed=seed,
+            num_resamples=resamples,
+            method=interval,
+        )
+        return
     check_metrics(metrics)
     if every_ranker:
         if baseline is not None:
@@ -112,7 +141,7 @@ def _whole_field(split: Split, bundles: Path, seed: int, device: str) -> list[Pa
     chosen = choose_device(device)
 
     def run(ranker: str) -> Run:
-        folder = default_run_dir(ranker, split, seed)
+        folder = default_run_dir(ranker, split.dataset, split.name, seed)
         return Run(seed=seed, device=chosen, folder=folder, checkpoint_every=10, progress=True)
 
     return whole_field(split, bundles=bundles, run=run, announce=lambda line: typer.echo(line, err=True))

@@ -17,21 +17,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_type_hints
 
 import typer
 
-from training.errors import MissingExtra
+from training.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from training.data import Dataset, FileOptions, Split
+    from app.bundle.manifest import Language
+    from training.data import Collection, Dataset, FeatureData, FeatureSplit, FileOptions, Split, TextSplit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FILE = "A file of your own"
+_TEXTS = "Documents to search"
 _SPLIT = "Split"
 
-SplitName = Literal["paper", "given", "random", "kfold", "time", "leave-last-out"]
+SplitName = Literal["paper", "given", "random", "kfold", "time", "leave-last-out", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +73,65 @@ class FileFlags:
 class DataFlags(FileFlags):
     """Which data, and how to cut them; see `training.data.make_split`."""
 
-    data: Annotated[str, typer.Option(help="A data set's name (irgan data list) or a CSV, TSV or Parquet file.")]
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A data set's name (irgan data list), or a path: a CSV, TSV or Parquet file of ratings or clicks; for search "
+            "documents, a folder as BEIR has it or a file; for reranking a file or folder in SVMlight's form."
+        ),
+    ]
     split: Annotated[
         SplitName | None,
-        typer.Option(help="How to set test events apart; by default as usual for the data.", rich_help_panel=_SPLIT),
+        typer.Option(
+            help="How to set test events, or queries, apart; by default as usual for the data.", rich_help_panel=_SPLIT
+        ),
     ] = None
     test_fraction: Annotated[
         float, typer.Option(help="The share of test events of the splits random and time.", rich_help_panel=_SPLIT)
     ] = 0.2
     folds: Annotated[int, typer.Option(help="Parts of the split kfold.", rich_help_panel=_SPLIT)] = 5
-    fold: Annotated[int, typer.Option(help="Which part of kfold is the test, from 0.", rich_help_panel=_SPLIT)] = 0
+    fold: Annotated[
+        int | None,
+        typer.Option(
+            help="Which part of kfold is the test, from 0.",
+            rich_help_panel=_SPLIT,
+            show_default="0; rankers of search and reranking take all of them, one after the other",
+        ),
+    ] = None
     split_seed: Annotated[
         int, typer.Option(help="Of the splits random and kfold, apart from the training's seed.", rich_help_panel=_SPLIT)
     ] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFlags:
+    """How to read documents; see `training.data.TextOptions`."""
+
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="Of all texts, such as german; none keeps words as they are.", rich_help_panel=_TEXTS, show_default="english"
+        ),
+    ] = None
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="With a plain file of documents: its queries, JSON Lines or id<tab>text.", rich_help_panel=_TEXTS),
+    ] = None
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --queries: what answers them, a file or a folder with one for each part.", rich_help_panel=_TEXTS
+        ),
+    ] = None
+    id_column: Annotated[str | None, typer.Option(help="The documents' column of ids.", rich_help_panel=_TEXTS)] = None
+    title_column: Annotated[str | None, typer.Option(help="Their column of titles, or none.", rich_help_panel=_TEXTS)] = None
+    text_column: Annotated[str | None, typer.Option(help="Their column of texts, or none.", rich_help_panel=_TEXTS)] = None
+    min_grade: Annotated[
+        int, typer.Option(min=1, help="The grade from which a document is an answer.", rich_help_panel=_TEXTS)
+    ] = 1
+    keep_empty: Annotated[
+        bool, typer.Option("--keep-empty", help="Keep documents without a word, which nothing finds.", rich_help_panel=_TEXTS)
+    ] = False
 
 
 def spread(command: Command) -> Command:
@@ -167,14 +215,85 @@ def load_split(flags: DataFlags) -> Split:
         flags.split,
         seed=flags.split_seed,
         folds=flags.folds,
+        fold=flags.fold or 0,
+        fraction=flags.test_fraction,
+    )
+
+
+def load_texts(spec: str, flags: TextFlags) -> Collection:
+    """The documents that a command was asked for; what was guessed or fetched on the way goes to stderr.
+
+    Raises:
+        ConfigError: no such language.
+        DataError: data that cannot be used.
+    """
+    from app.bundle import LANGUAGES  # noqa: PLC0415 - heavy
+    from training.data import TextOptions, load_collection  # noqa: PLC0415 - heavy
+
+    if flags.language is not None and flags.language not in LANGUAGES:
+        raise ConfigError(f"--language {flags.language}: unknown; there are {', '.join(LANGUAGES)}")
+    options = TextOptions(
+        language=cast("Language | None", flags.language),
+        id_column=flags.id_column,
+        title_column=flags.title_column,
+        text_column=flags.text_column,
+        queries=flags.queries,
+        qrels=flags.qrels,
+        min_grade=flags.min_grade,
+        keep_empty=flags.keep_empty,
+    )
+    with log_to_stderr():
+        return load_collection(spec, options)
+
+
+def load_text_splits(flags: DataFlags, texts: TextFlags) -> list[TextSplit]:
+    """The documents that a command was asked for, their queries cut in training and test part; all folds, or the one asked for.
+
+    Raises:
+        DataError: data that cannot be used, or that do not allow the split.
+        ConfigError: impossible settings.
+    """
+    from training.data import make_text_splits  # noqa: PLC0415 - heavy
+
+    return make_text_splits(
+        load_texts(flags.data, texts),
+        flags.split,
+        seed=flags.split_seed,
+        folds=flags.folds,
         fold=flags.fold,
         fraction=flags.test_fraction,
     )
 
 
-def default_run_dir(ranker: str, split: Split, seed: int) -> Path:
+def load_candidates(spec: str) -> FeatureData:
+    """The candidates with features that a command was asked for.
+
+    Raises:
+        DataError: data that cannot be used.
+    """
+    from training.data import load_features  # noqa: PLC0415 - heavy
+
+    with log_to_stderr():
+        return load_features(spec)
+
+
+def load_feature_splits(flags: DataFlags) -> list[FeatureSplit]:
+    """The candidates with features that a command was asked for, their queries cut in three; all folds, or the one asked for.
+
+    Raises:
+        DataError: data that cannot be used, or that do not allow the split.
+        ConfigError: impossible settings.
+    """
+    from training.data import make_feature_splits  # noqa: PLC0415 - heavy
+
+    return make_feature_splits(
+        load_candidates(flags.data), flags.split, seed=flags.split_seed, folds=flags.folds, fold=flags.fold
+    )
+
+
+def default_run_dir(ranker: str, data: str, split: str, seed: int) -> Path:
     """Where a training keeps its checkpoints and curves unless it is told otherwise."""
-    return Path("runs") / f"{ranker}-{plain(split.dataset)}-{split.name}-{seed}"
+    return Path("runs") / f"{ranker}-{plain(data)}-{split}-{seed}"
 
 
 def plain(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,12 @@ from training.cli.options import FileFlags, SplitName, load_data
 from training.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from app.bundle import Bundle, SplitInfo
     from training.data import Dataset, Split
-    from training.evaluation import Protocol, Study
+    from training.evaluation import Interval, Protocol, Study
 
 _SPLIT = "Split"
 
@@ -27,6 +30,12 @@ SHOWN = ("P@5", "P@10", "R@10", "nDCG@10", "AP", "RR")
 ProtocolChoice = Annotated[
     Literal["paper", "standard", "both"],
     typer.Option(help="Candidates are all items but the user's training positives (paper), or but all rated (standard)."),
+]
+ModeChoice = Annotated[
+    str | None,
+    typer.Option(
+        help="Of search: lexical, dense or hybrid, several with commas between, or all.", show_default="as each bundle says"
+    ),
 ]
 Output = Annotated[
     Path | None, typer.Option(help="A folder for results.json, TREC runs and qrels, and report.html.", show_default=False)
@@ -109,6 +118,15 @@ def _cut(dataset: Dataset, recorded: SplitInfo, flags: RecordedDataFlags) -> Spl
             f"the rankers record the split {name!r}, which sets no test events apart that could be found again; "
             f"expected one of {', '.join(SPLITS)}"
         )
+    return make_split(dataset, name, **split_parameters(recorded, flags, name))
+
+
+def split_parameters(recorded: SplitInfo, flags: RecordedDataFlags, name: str) -> dict[str, Any]:
+    """Those that were given, and the recorded ones beside them where the split is the recorded one.
+
+    Raises:
+        DataError: what is recorded makes no sense.
+    """
     known = recorded.parameters if name == recorded.name else {}
     given = {"seed": flags.split_seed, "folds": flags.folds, "fold": flags.fold, "fraction": flags.test_fraction}
     parameters = {key: known[key] for key in given if key in known}
@@ -116,7 +134,7 @@ def _cut(dataset: Dataset, recorded: SplitInfo, flags: RecordedDataFlags) -> Spl
     wrong = [key for key, value in parameters.items() if not isinstance(value, int if key != "fraction" else int | float)]
     if wrong:
         raise DataError(f"the rankers record impossible parameters of the split {name}: {parameters}; expected numbers")
-    return make_split(dataset, name, **parameters)
+    return parameters
 
 
 def prepare_output(output: Path | None, split: Split, depth: int | None) -> None:
@@ -128,12 +146,52 @@ def prepare_output(output: Path | None, split: Split, depth: int | None) -> None
     """
     from training.evaluation import check_depth  # noqa: PLC0415 - heavy
 
-    if output is None:
-        return
+    if output is not None:
+        refuse_file(output)
+        check_depth(split, depth)
+        output.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_file(output: Path) -> None:
+    """Raises ConfigError where no folder can be made."""
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output} is a file; expected a folder, or a name that is free")
-    check_depth(split, depth)
-    output.mkdir(parents=True, exist_ok=True)
+
+
+def results_file(found: dict[str, Any]) -> bytes:
+    """The content of results.json."""
+    return (json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def wide_console() -> Console:
+    """Standard output for tables: as wide as the terminal, and wide enough where it is none."""
+    from rich.console import Console  # noqa: PLC0415 - heavy
+
+    plain = Console(file=sys.stdout, markup=False, highlight=False)
+    return plain if plain.is_terminal else Console(file=sys.stdout, markup=False, highlight=False, width=160)
+
+
+def figure_table(
+    title: str,
+    metrics: Sequence[str],
+    rows: Iterable[tuple[str, Mapping[str, float], Mapping[str, Interval]]],
+) -> Table:
+    """A row for each ranker: its name, means and their intervals."""
+    from rich.table import Table  # noqa: PLC0415 - heavy
+
+    from training.evaluation import figure  # noqa: PLC0415 - heavy
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column("ranker", overflow="fold")
+    for metric in metrics:
+        table.add_column(metric, justify="right", no_wrap=True)
+    for name, means, intervals in rows:
+        cells = (
+            f"{figure(means[metric])}\n[{figure(intervals[metric].low, 3)}, {figure(intervals[metric].high, 3)}]"
+            for metric in metrics
+        )
+        table.add_row(name, *cells)
+    return table
 
 
 def chosen_protocols(choice: Literal["paper", "standard", "both"]) -> tuple[Protocol, ...]:
@@ -152,28 +210,13 @@ def steps_on_stderr() -> Iterator[Callable[[str], None]]:
 
 def print_study(study: Study) -> None:
     """Tables of means with intervals, and a sentence for each comparison."""
-    from rich.console import Console  # noqa: PLC0415 - heavy
-    from rich.table import Table  # noqa: PLC0415 - heavy
-
-    from training.evaluation import figure  # noqa: PLC0415 - heavy
-
-    plain = Console(file=sys.stdout, markup=False, highlight=False)
-    console = plain if plain.is_terminal else Console(file=sys.stdout, markup=False, highlight=False, width=160)
+    console = wide_console()
     metrics = tuple(dict.fromkeys(SHOWN + study.metrics))
     for protocol in study.protocols:
         title = f"{study.split.dataset}, split {study.split.name}, protocol {protocol}, {study.num_users} users"
-        table = Table(title=title, title_justify="left", show_lines=True)
-        table.add_column("ranker", overflow="fold")
-        for metric in metrics:
-            table.add_column(metric, justify="right", no_wrap=True)
-        for entrant in study.entrants:
-            means, intervals = study.evaluations[protocol][entrant.name].means, study.intervals[protocol][entrant.name]
-            cells = (
-                f"{figure(means[metric])}\n[{figure(intervals[metric].low, 3)}, {figure(intervals[metric].high, 3)}]"
-                for metric in metrics
-            )
-            table.add_row(entrant.name, *cells)
-        console.print(table)
+        found, intervals = study.evaluations[protocol], study.intervals[protocol]
+        rows = ((entrant.name, found[entrant.name].means, intervals[entrant.name]) for entrant in study.entrants)
+        console.print(figure_table(title, metrics, rows))
         _print_errors(study, protocol)
         for comparison in study.comparisons[protocol]:
             typer.echo(f"{protocol}: {comparison.sentence}")
@@ -206,7 +249,7 @@ def write_study(study: Study, output: Path, depth: int | None) -> list[Path]:
     from training.evaluation.report import render_report  # noqa: PLC0415 - heavy
 
     written = [output / "results.json", output / "report.html", output / "qrels.txt"]
-    write_file(written[0], (json.dumps(study.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_file(written[0], results_file(study.as_json()))
     write_file(written[1], render_report(study).encode())
     write_qrels(written[2], study.split)
     for entrant in study.entrants:
@@ -217,12 +260,16 @@ def write_study(study: Study, output: Path, depth: int | None) -> list[Path]:
     return written
 
 
+def print_json(found: dict[str, Any]) -> None:
+    """One object on standard output."""
+    typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+
+
 def give_out(study: Study, *, output: Path | None, depth: int | None, as_json: bool) -> None:
     """Files where they were asked for, then the tables or the JSON object."""
     written = [] if output is None else write_study(study, output, depth)
     if as_json:
-        found: dict[str, Any] = study.as_json()
-        typer.echo(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        print_json(study.as_json())
         return
     print_study(study)
     for path in written:

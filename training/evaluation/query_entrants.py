@@ -1,0 +1,193 @@
+"""Bundles of search and of reranking that are to be judged on test queries: whether a split may judge them, and what they make of it.
+
+Shapes: Q queries, K the length of the kept lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.bundle import FeatureDataInfo, Mode, RerankBundle, SearchBundle, TextDataInfo
+from training.data import FeatureSplit, TextSplit
+from training.errors import ConfigError, DataError
+from training.evaluation.query_study import QueryEntrant
+from training.evaluation.rerank import evaluate_reranker
+from training.evaluation.search import DEPTH, SearchEvaluation, evaluate_modes, query_groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """Rankers that answered the same test queries, with their answers.
+
+    Attributes:
+        data, split: what they were asked of.
+        parameters: of the split.
+        entrants: the rankers with their figures.
+        groups: name → bool [Q].
+        queries, documents: ids.
+        rankings: entrant → document rows of each query, best first, int64 [Q, K]; −1 where no more were found.
+        judgements: query id, document id and grade of everything that is judged.
+    """
+
+    data: str
+    split: str
+    parameters: Mapping[str, object]
+    entrants: list[QueryEntrant]
+    groups: Mapping[str, np.ndarray]
+    queries: Sequence[str]
+    documents: Sequence[str]
+    rankings: Mapping[str, np.ndarray]
+    judgements: tuple[Sequence[str], Sequence[str], np.ndarray]
+
+
+def judge_search(
+    bundles: Mapping[str, SearchBundle], wanted: Iterable[tuple[str, Mode]], split: TextSplit, *, depth: int | None = None
+) -> Judged:
+    """Ask search rankers the test queries of the split that they learned from.
+
+    Args:
+        bundles: by name.
+        wanted: which of them, in which mode; an entrant is called `NAME:MODE`, or `NAME` where it is there once and in its usual mode.
+        split: its training part is what all of them learned from.
+        depth: how many documents of each query are kept.
+
+    Raises:
+        DataError: a bundle did not learn from the split's training part.
+        ConfigError: a ranker cannot answer in this mode, or is wanted twice in the same one.
+    """
+    wanted = list(wanted)
+    measured: dict[str, Mapping[Mode, SearchEvaluation]] = {}
+    for name, bundle in bundles.items():
+        check_learned_from(bundle, split.collection.fingerprint(split.train), f"{split.collection.name}, split {split.name}")
+        modes = [mode for other, mode in wanted if other == name]
+        for mode in modes:
+            if mode not in bundle.model.modes:
+                raise ConfigError(f"{name} cannot answer in the mode {mode}; expected {' or '.join(bundle.model.modes)}")
+        if len(set(modes)) < len(modes):
+            raise ConfigError(f"{name} is there twice in the same mode; give each bundle once, or once in each mode")
+        measured[name] = evaluate_modes(bundle.model, split, modes, depth=depth or DEPTH)
+    found: dict[str, SearchEvaluation] = {}
+    entrants = []
+    for name, mode in wanted:
+        own = bundles[name]
+        alone = len(measured[name]) == 1 and mode == own.model.mode
+        distinct = name if alone else f"{name}:{mode}"
+        evaluation = found[distinct] = measured[name][mode]
+        entrants.append(
+            QueryEntrant(
+                name=distinct,
+                ranker=own.manifest.ranker,
+                bundle=str(own.path),
+                mode=mode,
+                per_query=evaluation.per_query,
+            )
+        )
+    first = next(iter(found.values()))
+    queries, documents = split.collection.queries, split.collection.documents
+    judged = split.test.of_queries(first.query_rows)
+    return Judged(
+        data=split.collection.name,
+        split=split.name,
+        parameters=split.parameters,
+        entrants=entrants,
+        groups=query_groups(first.is_unseen),
+        queries=[queries.id(row) for row in first.query_rows],
+        documents=list(documents.ids),
+        rankings={name: evaluation.top_QK for name, evaluation in found.items()},
+        judgements=(
+            [queries.id(row) for row in judged.query_rows],
+            [documents.id(row) for row in judged.document_rows],
+            judged.grades,
+        ),
+    )
+
+
+def judge_rerankers(bundles: Mapping[str, RerankBundle], split: FeatureSplit) -> Judged:
+    """Let rankers order the candidates of the test queries of the split that they learned from.
+
+    Raises:
+        DataError: a bundle did not learn from the split's training part.
+    """
+    for bundle in bundles.values():
+        check_learned_from(bundle, split.train.fingerprint(), f"{split.dataset}, split {split.name}")
+    judged = split.test
+    found = {name: evaluate_reranker(bundle.model, judged) for name, bundle in bundles.items()}
+    lengths_Q = np.diff(judged.offsets)
+    ranks_QK = np.arange(max(1, lengths_Q.max(initial=0)))
+    places_QK = judged.offsets[:-1, None] + ranks_QK
+    is_there_QK = ranks_QK < lengths_Q[:, None]
+
+    def ranking(order_N: np.ndarray) -> np.ndarray:
+        return np.where(is_there_QK, order_N[np.where(is_there_QK, places_QK, 0)], -1)
+
+    documents = _document_names(judged.document_ids, judged.query_rows, judged.offsets)
+    return Judged(
+        data=split.dataset,
+        split=split.name,
+        parameters=split.parameters,
+        entrants=[
+            QueryEntrant(
+                name=name,
+                ranker=bundles[name].manifest.ranker,
+                bundle=str(bundles[name].path),
+                mode=None,
+                per_query=evaluation.per_query,
+            )
+            for name, evaluation in found.items()
+        ],
+        groups={"test": np.ones(judged.num_queries, dtype=bool)},
+        queries=judged.query_ids,
+        documents=documents,
+        rankings={name: ranking(evaluation.order_N) for name, evaluation in found.items()},
+        judgements=([judged.query_ids[row] for row in judged.query_rows], documents, judged.grades),
+    )
+
+
+def _document_names(ids: Sequence[str], query_rows: np.ndarray, offsets: np.ndarray) -> Sequence[str]:
+    """The ids where they tell a query's candidates apart, else their numbers within the query."""
+    if all(ids) and len(set(zip(query_rows.tolist(), ids, strict=True))) == len(ids):
+        return ids
+    return [str(place) for place in np.arange(len(ids)) - offsets[query_rows] + 1]
+
+
+def common_text_data(bundles: Mapping[str, SearchBundle] | Mapping[str, RerankBundle]) -> TextDataInfo | FeatureDataInfo:
+    """What all of the bundles learned from.
+
+    Raises:
+        DataError: they learned from different judgements.
+    """
+    first, *others = bundles.values()
+    for other in others:
+        if other.manifest.data.fingerprint != first.manifest.data.fingerprint:
+            raise DataError(
+                f"{first.path} learned from {_told(first.manifest.data)}, {other.path} from {_told(other.manifest.data)}; "
+                "only rankers that learned from the same judgements can be compared on what the others did not see"
+            )
+    return first.manifest.data
+
+
+def check_learned_from(bundle: SearchBundle | RerankBundle, fingerprint: str, asked: str) -> None:
+    """Refuse a bundle that did not learn from exactly this training part: it may have seen the test part.
+
+    Raises:
+        DataError: it learned from something else.
+    """
+    if bundle.manifest.data.fingerprint != fingerprint:
+        raise DataError(
+            f"{bundle.path} did not learn from the training part of {asked}, so it may have learned from its test part; "
+            f"it learned from {_told(bundle.manifest.data)}: evaluate it on that, with the same options as in training"
+        )
+
+
+def _told(data: TextDataInfo | FeatureDataInfo) -> str:
+    parameters = ", ".join(f"{key} {value}" for key, value in data.split.parameters.items())
+    cut = f"{data.split.name} ({parameters})" if parameters else data.split.name
+    size = (
+        f"{data.num_documents:,} documents and {data.num_judgements:,} judgements"
+        if isinstance(data, TextDataInfo)
+        else f"{data.num_candidates:,} candidates of {data.num_queries:,} queries"
+    )
+    return f"{data.name}, split {cut}, {size}"
