@@ -7,9 +7,8 @@ Shapes: Q queries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+import pandas as pd
 
 from training.data.features import TEST, TRAIN, VALID
 from training.data.letor import FeatureData, FeatureSplit, JudgedFeatures
@@ -52,6 +51,7 @@ def make_feature_splits(
     if name == "given" and _is_letor(data):
         folds = len(LETOR_PARTS)
     check_settings(seed=seed, folds=folds, fold=fold)
+    _refuse_shared_queries(data)
     if name == "kfold":
         return _kfold(data, seed=seed, folds=folds, fold=fold)
     if _is_letor(data):
@@ -86,7 +86,7 @@ def _letor_fold(data: FeatureData, fold: int) -> FeatureSplit:
 
 
 def _kfold(data: FeatureData, *, seed: int, folds: int, fold: int | None) -> list[FeatureSplit]:
-    whole = _whole(data)
+    whole = JudgedFeatures.together(list(data.parts.values()))
     if folds > whole.num_queries:
         raise DataError(f"{data.name}: {whole.num_queries} queries cannot be cut in {folds} folds; give fewer --folds")
     splits = []
@@ -100,16 +100,17 @@ def _kfold(data: FeatureData, *, seed: int, folds: int, fold: int | None) -> lis
     return splits
 
 
-def _whole(data: FeatureData) -> JudgedFeatures:
-    parts: Sequence[JudgedFeatures] = list(data.parts.values())
-    whole = JudgedFeatures.together(parts)
-    if len(set(whole.query_ids)) < whole.num_queries:
-        seen: set[str] = set()
-        twice = next(query for query in whole.query_ids if query in seen or seen.add(query))  # type: ignore[func-returns-value]
+def _refuse_shared_queries(data: FeatureData) -> None:
+    parts = [part for part, judged in data.parts.items() for _ in judged.query_ids]
+    queries = pd.Series([query for judged in data.parts.values() for query in judged.query_ids])
+    twice = queries.duplicated().to_numpy()
+    if twice.any():
+        query = queries[twice].iloc[0]
+        first, second = (parts[at] for at in np.flatnonzero((queries == query).to_numpy())[:2])
         raise DataError(
-            f"{data.name}: the query {twice!r} is in two of the parts {', '.join(data.parts)}; give one of the files alone"
+            f"{data.name}: {np.count_nonzero(twice):,} queries are in two parts, the first one is {query!r} in {first} and {second}; "
+            "a ranker would be measured on what it learned, so give each query to one part"
         )
-    return whole
 
 
 def _without_validation(name: str, learned: JudgedFeatures, seed: int) -> tuple[JudgedFeatures, JudgedFeatures]:

@@ -42,7 +42,7 @@ def read_features(path: Path, name: str) -> FeatureData:
             )
         if judged.num_features < num_features:
             logger.info(
-                "%s names no feature after the %dth; up to the %dth they are 0", files[part], judged.num_features, num_features
+                "%s names no feature after %d; those up to %d are 0 in it", files[part], judged.num_features, num_features
             )
         parts[part] = judged.widened(num_features)
     return FeatureData(name, parts)

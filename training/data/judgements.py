@@ -52,7 +52,7 @@ def read_fields(
     Raises:
         DataError: no such file, not text, another header, or lines with another number of fields.
     """
-    lines = read_text(path).decode("utf-8").split("\n")
+    lines = read_text(path, remedy="save it as UTF-8").decode("utf-8").split("\n")
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line and not line.isspace()]
     if header:
         number, first = numbered.pop(0)
@@ -100,7 +100,7 @@ def read_qrels(path: Path) -> Table:
 
 def is_beir(path: Path) -> bool:
     """Whether a file of judgements has a header."""
-    first = next((line for line in read_text(path).split(b"\n") if line.strip()), b"")
+    first = next((line for line in read_text(path, remedy="save it as UTF-8").split(b"\n") if line.strip()), b"")
     return b"query" in first.lower().split()[0] if first else False
 
 

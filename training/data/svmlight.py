@@ -6,6 +6,7 @@ Shapes: N candidates, F features.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,8 @@ MOST_FEATURES = 10_000
 
 _GRADE = re.compile(rb"[+-]?\d{1,9}(\.0*)?")
 _DOCUMENT = re.compile(rb"docid\s*[=:]\s*(\S+)")
+_BLOCK = 2**14
+"""Lines that are taken apart at once."""
 _REMEDY = "expected `grade qid:query 1:value 2:value … #docid = document`; correct or remove these lines"
 
 
@@ -75,7 +78,7 @@ def read_svmlight(path: Path) -> tuple[JudgedFeatures, bool]:
 def _lines_of(path: Path) -> _Lines:
     numbers, heads, pairs, comments = [], [], [], []
     bad: list[tuple[int, str]] = []
-    for number, line in enumerate(read_text(path).split(b"\n"), 1):
+    for number, line in enumerate(read_text(path, remedy="save it as UTF-8").split(b"\n"), 1):
         content, _, comment = line.partition(b"#")
         fields = content.split(None, 2)
         if not fields:
@@ -150,55 +153,64 @@ def _check_documents(lines: _Lines, documents: tuple[str, ...], offsets: np.ndar
 
 def _features(lines: _Lines) -> np.ndarray:
     """The features, float32 [N, F]."""
-    counts_N = np.array([pairs.count(b":") for pairs in lines.pairs])
-    joined = b" ".join(filter(None, lines.pairs))
-    if not joined:
+    blocks = [_block(lines, start, start + _BLOCK) for start in range(0, len(lines.pairs), _BLOCK)]
+    num_features = max(int(columns.max(initial=-1)) + 1 for _, columns, _ in blocks)
+    if not num_features:
         raise DataError(f"{lines.path}: no line has a feature; {_REMEDY}")
+    features_NF = np.zeros((len(lines.pairs), num_features), dtype=np.float32)
+    for rows, columns, values in blocks:
+        features_NF[rows, columns] = values
+    return features_NF
+
+
+def _block(lines: _Lines, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and value of each pair in some lines."""
+    pairs = lines.pairs[start:stop]
+    rows = np.repeat(np.arange(start, start + len(pairs)), [line.count(b":") for line in pairs])
+    joined = b" ".join(filter(None, pairs))
     data = np.frombuffer(joined, dtype=np.uint8)
     separators = np.flatnonzero((data == ord(":")) | (data == ord(" ")))
     # One pair after the other: colon, blank, colon, …, and something between any two of them and at both ends.
-    alternate = (
-        len(separators) % 2 == 1 and (data[separators[::2]] == ord(":")).all() and (data[separators[1::2]] == ord(" ")).all()
-    )
-    filled = (np.diff(np.concatenate([[-1], separators, [len(data)]])) > 1).all()
-    numbers = _numbers(joined.translate(_COLON_IS_BLANK)) if alternate and filled else np.zeros(0)
-    if len(numbers) != len(separators) + 1:
+    is_colon = data[separators] == ord(":")
+    in_turn = not len(data) or (len(separators) % 2 == 1 and bool(is_colon[::2].all()) and not is_colon[1::2].any())
+    filled = not len(data) or bool((np.diff(np.concatenate([[-1], separators, [len(data)]])) > 1).all())
+    numbers = _numbers(joined.translate(_COLON_IS_BLANK)) if in_turn and filled else None
+    if numbers is None or len(numbers) != 2 * len(rows):
         raise _bad_pairs(lines)
-    indices, values = numbers[0::2], numbers[1::2]
-    row_of = np.repeat(np.arange(len(counts_N)), counts_N)
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
+    indices, exact = numbers[0::2], numbers[1::2]
     wrong = (indices < 1) | (indices > MOST_FEATURES) | (indices != np.floor(indices))
     if wrong.any():
         remedy = f"expected whole numbers from 1 to {MOST_FEATURES:,}"
-        raise _bad_places(lines, row_of[wrong], indices[wrong], "a feature number out of range", remedy)
+        raise _bad_places(lines, rows[wrong], indices[wrong], "a feature number out of range", remedy)
+    with np.errstate(over="ignore"):
+        values = exact.astype(np.float32)
     infinite = ~np.isfinite(values)
     if infinite.any():
-        remedy = "expected finite numbers"
-        raise _bad_places(lines, row_of[infinite], numbers[1::2][infinite], "a feature that is no finite number", remedy)
+        raise _bad_places(
+            lines, rows[infinite], exact[infinite], "a feature that is no finite number", "expected finite numbers"
+        )
     columns = indices.astype(np.int64) - 1
-    num_features = int(columns.max()) + 1
-    cells = row_of * num_features + columns
+    cells = rows * MOST_FEATURES + columns
     if not (np.diff(cells) > 0).all():
         twice = pd.Series(cells).duplicated().to_numpy()
         if twice.any():
-            remedy = "expected each feature once"
-            raise _bad_places(lines, row_of[twice], indices[twice], "a feature that stands there already", remedy)
-    features_NF = np.zeros((len(counts_N), num_features), dtype=np.float32)
-    features_NF.reshape(-1)[cells] = values
-    return features_NF
+            found = "a feature that stands there already"
+            raise _bad_places(lines, rows[twice], indices[twice], found, "expected each feature once")
+    return rows, columns, values
 
 
 _COLON_IS_BLANK = bytes.maketrans(b":", b" ")
 
 
-def _numbers(text: bytes) -> np.ndarray:
-    """The numbers in a text, float64; fewer than there are words where one is no number."""
-    words = text.split()
-    try:
-        return np.array(words, dtype=np.bytes_).astype(np.float64)
-    except ValueError:
-        return np.zeros(0)
+def _numbers(text: bytes) -> np.ndarray | None:
+    """The numbers in a text, float64; None where something else is in it."""
+    with warnings.catch_warnings():
+        # numpy announces that what is a warning today will be an error.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return np.fromstring(text.decode(), sep=" ")
+        except (ValueError, DeprecationWarning):
+            return None
 
 
 def _bad_pairs(lines: _Lines) -> DataError:
@@ -215,7 +227,8 @@ def _bad_pairs(lines: _Lines) -> DataError:
 
 
 def _is_number(text: bytes) -> bool:
-    return bool(_numbers(text).size == 1)
+    numbers = _numbers(text)
+    return numbers is not None and len(numbers) == 1
 
 
 def _bad_places(lines: _Lines, rows: np.ndarray, values: np.ndarray, found: str, remedy: str) -> DataError:
