@@ -6,10 +6,10 @@ STAMP  := $(VENV)/.complete
 PORT   ?= 8000
 export IRGAN_RELEASES ?= releases
 
-.PHONY: help setup demo serve test lint format check bench clean
+.PHONY: help setup demo demo-search serve test lint format check bench clean
 
 help:           ## this list
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
 
 setup: $(STAMP) ## a virtual environment with everything, at pinned versions
 
@@ -21,6 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## ratings to answers over HTTP: fetch, train, compare, publish, ask
 	$(BIN)/python -m tests.e2e.demo
+
+demo-search: $(STAMP)  ## documents to answers over HTTP: index, search in three ways
+	$(BIN)/python -m tests.e2e.demo_search
 
 serve: $(STAMP) ## keep the service up on PORT with the releases in IRGAN_RELEASES
 	$(BIN)/irgan serve --port $(PORT) --releases $(IRGAN_RELEASES)

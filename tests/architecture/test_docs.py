@@ -27,7 +27,7 @@ ABLATED = {"irgan", "irgan-history"}
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-_COMMAND = re.compile(r"(?:`|^    )(make|irgan) ([a-z]+)\b", re.MULTILINE)
+_COMMAND = re.compile(r"(?:`|^    )(make|irgan) ([a-z]+(?:-[a-z]+)*)\b", re.MULTILINE)
 """As code in a line, or as a line of an indented block."""
 
 
@@ -127,7 +127,7 @@ def test_commands_that_pages_show_exist() -> None:
 
     from app.cli import app  # noqa: PLC0415 - only here
 
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     group: Any = get_command(app)
     commands = set(group.list_commands(group.make_context("irgan", ["releases"])))
     seen, unknown = 0, []

@@ -30,18 +30,18 @@ def main() -> int:
     """Run the demonstration; 0 if every step worked."""
     started = time.monotonic()
     releases = os.environ.get("IRGAN_RELEASES", "releases")
-    _heading(f"1. Data: {DATA}")
+    heading(f"1. Data: {DATA}")
     irgan("data", "fetch", DATA)
-    _heading("2. Training: IRGAN, and what it has to beat")
+    heading("2. Training: IRGAN, and what it has to beat")
     bundles = [_train(ranker) for ranker in RANKERS]
-    _heading("3. Comparison on the paper's test part")
+    heading("3. Comparison on the paper's test part")
     irgan("compare", *bundles, "--baseline", "ease", "--metric", "nDCG@10", "--output", "reports/demo")
-    _heading("4. Publishing and serving")
+    heading("4. Publishing and serving")
     irgan("publish", bundles[RANKERS.index(CHAMPION)], "--releases", releases)
     with service(releases) as address:
         _ask(address)
-    _heading(f"Done in {time.monotonic() - started:.0f} s")
-    _say("The report: reports/demo/report.html. To keep the service up: make serve")
+    heading(f"Done in {time.monotonic() - started:.0f} s")
+    say("The report: reports/demo/report.html. To keep the service up: make serve")
     return 0
 
 
@@ -49,7 +49,7 @@ def _train(ranker: str) -> str:
     outcome = json.loads(irgan("train", ranker, "--data", DATA, "--split", "paper", "--json", quiet=True))
     figures = outcome["metrics"]["paper"]
     shown = "  ".join(f"{name} {figures[name]:.4f}" for name in ("P@5", "nDCG@10", "AP", "RR"))
-    _say(f"{ranker:<14} {outcome['seconds']:6.1f} s   {shown}")
+    say(f"{ranker:<14} {outcome['seconds']:6.1f} s   {shown}")
     bundle: str = outcome["bundle"]
     return bundle
 
@@ -71,15 +71,15 @@ def _find(address: str, title: str) -> str:
 
 
 def _show(question: str, answer: dict[str, Any]) -> None:
-    _say(f"\n{question} ({answer['ranker']}, release {answer['release']}):")
+    say(f"\n{question} ({answer['ranker']}, release {answer['release']}):")
     for item in answer["items"]:
-        _say(f"  {item['rank']}. {item['title']}  ({item['score']:.3f})")
+        say(f"  {item['rank']}. {item['title']}  ({item['score']:.3f})")
 
 
 @contextmanager
-def service(releases: str) -> Iterator[str]:
+def service(releases: str, *options: str) -> Iterator[str]:
     """`irgan serve` on a free port of loopback, stopped at the end."""
-    command = [_IRGAN, "serve", "--host", "127.0.0.1", "--port", "0", "--releases", releases]
+    command = [_IRGAN, "serve", "--host", "127.0.0.1", "--port", "0", "--releases", releases, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield _address(process)
@@ -103,15 +103,15 @@ def _address(process: subprocess.Popen[str]) -> str:
         except OSError:
             time.sleep(0.1)
         else:
-            _say(f"ready at {address}")
+            say(f"ready at {address}")
             return address
     raise SystemExit(f"the service at {address} is not ready after {_START_SECONDS} s")
 
 
-def get(url: str, body: dict[str, Any] | None = None) -> Any:
-    """The JSON that the service answers: to GET, or to POST where there is a body."""
+def get(url: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
+    """The JSON that the service answers: to GET, or to POST where there is a body, unless another method is asked for."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.load(response)
 
@@ -119,7 +119,7 @@ def get(url: str, body: dict[str, Any] | None = None) -> Any:
 def irgan(*arguments: str, quiet: bool = False) -> str:
     """Run one command; progress goes to the person, the answer comes back."""
     if not quiet:
-        _say(f"$ irgan {' '.join(arguments)}")
+        say(f"$ irgan {' '.join(arguments)}")
     finished = subprocess.run(
         [_IRGAN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None, text=True, check=False
     )
@@ -127,15 +127,17 @@ def irgan(*arguments: str, quiet: bool = False) -> str:
         sys.stderr.write(finished.stderr or "")
         raise SystemExit(f"irgan {' '.join(arguments)} ended with exit code {finished.returncode}")
     if not quiet:
-        _say(finished.stdout.rstrip())
+        say(finished.stdout.rstrip())
     return finished.stdout
 
 
-def _heading(text: str) -> None:
-    _say(f"\n── {text}")
+def heading(text: str) -> None:
+    """Begin a part."""
+    say(f"\n── {text}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the person."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
