@@ -35,6 +35,8 @@ _TITLE_NAMES = ("title", "name", "headline", "subject")
 _TEXT_NAMES = ("text", "body", "abstract", "content", "contents", "description", "passage")
 _QUERY_ID_NAMES = ("_id", "id", "qid", "query_id", "query-id", "topic")
 _QUERY_TEXT_NAMES = ("text", "query", "title", "question")
+_TITLE, _TEXT = "title", "text"
+"""What the two are called in `Collection.item_table`."""
 _METADATA = "metadata"
 """BEIR's key for an object of metadata, whose keys become columns."""
 
@@ -134,11 +136,11 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
     _refuse_repeated(table, ids, id_name, "document")
     columns: dict[str, pd.Series] = {}
     if title_name is not None:
-        columns["title"] = as_titles(table.frame[title_name])
-    columns["text"] = pd.Series("", index=table.frame.index, dtype="str") if text_name is None else _texts(table, text_name)
-    empty = (columns["text"].str.strip() == "").to_numpy()
+        columns[_TITLE] = as_titles(table.frame[title_name])
+    columns[_TEXT] = pd.Series("", index=table.frame.index, dtype="str") if text_name is None else _texts(table, text_name)
+    empty = (columns[_TEXT].str.strip() == "").to_numpy()
     if title_name is not None:
-        empty = empty & (columns["title"].fillna("").str.strip() == "").to_numpy()
+        empty = empty & (columns[_TITLE].fillna("").str.strip() == "").to_numpy()
     if empty.any() and not options.keep_empty:
         remedy = (
             "expected a title or a text in every one; correct or remove these lines, or keep such documents with --keep-empty"
@@ -146,7 +148,7 @@ def read_documents(file: TableFile, options: TextOptions) -> tuple[Vocabulary, p
         raise table.complaint(empty, "a document without a word", remedy, values=ids)
     for name in file.names:
         if name not in {id_name, title_name, text_name}:
-            columns |= _metadata(table, name, set(columns) | set(file.names))
+            columns |= _metadata(table, name, {_TITLE, _TEXT, *file.names})
     if columns.pop("id", None) is not None:
         logger.info("%s: the column 'id' is left out, the ids are in %r", file.path, id_name)
     return Vocabulary("item", ids.tolist()), pd.DataFrame(columns, index=range(len(ids)))
@@ -186,10 +188,14 @@ def _texts(table: Table, column: str) -> pd.Series:
 
 
 def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:
-    """A column of metadata, or a column for each key of BEIR's `metadata`; one whose name is taken is called `metadata_KEY`."""
+    """A column of metadata, or a column for each key of BEIR's `metadata`.
+
+    Whatever is called `title` or `text` and is not what a document is found by is called `other_title` or `other_text`, and a key
+    whose name is taken `metadata_KEY`.
+    """
     values = table.frame[name]
     if name != _METADATA or not any(isinstance(value, dict) for value in values):
-        return {name: typed_column(table, name)}
+        return {f"other_{name}" if name in {_TITLE, _TEXT} else name: typed_column(table, name)}
     records = [value if isinstance(value, dict) else {} for value in values]
     return {
         (f"{name}_{key}" if key in taken else key): json_column([record.get(key) for record in records])
