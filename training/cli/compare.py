@@ -79,7 +79,7 @@ def compare(
         raise ConfigError("--all compares every ranker on one data set; give that with --data, and no bundles")
     with needs_training_extra():
         kind = "recommender" if every_ranker or not bundles else kind_of_bundles(bundles)
-    refuse_foreign_options(context, kind, "these rankers")
+    refuse_foreign_options(context, kind, "a ranker")
     if not every_ranker and len(bundles) < 2 and (kind != "search" or mode is None):
         raise ConfigError(f"{len(bundles)} bundle to compare; expected at least 2, or --all, or use irgan evaluate")
     metrics = tuple(dict.fromkeys(name.strip() for name in metric.split(",") if name.strip()))

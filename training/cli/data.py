@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.cli.options import FileFlags, load_data, log_to_stderr, spread
+from training.cli.kinds import kind_of_path, refuse_foreign_options
+from training.cli.options import FileFlags, TextFlags, load_candidates, load_data, load_texts, log_to_stderr, spread
+from training.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from training.data import Dataset
+    from training.data.catalogue import Kind
 
 data = typer.Typer(name="data", help="Data sets: list, fetch, describe.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
-_MOST_VALUES = 20
-"""Distinct ratings up to which each gets its own line; beyond, they are counted in ten ranges."""
+_RANKERS: dict[Kind, str] = {"interactions": "recommender", "documents": "search", "features": "rerank"}
+"""The kind of ranker that learns from a kind of data."""
 
 
 @data.command("list")
 def list_(*, as_json: Json = False) -> None:
     """The data sets that have a name, and whether they are at hand."""
     from training.data import SOURCES  # noqa: PLC0415 - heavy
+    from training.data.catalogue import KINDS, names_of  # noqa: PLC0415 - heavy
     from training.data.fetch import find  # noqa: PLC0415 - heavy
 
     found = {name: find(spec) for name, spec in SOURCES.items()}
@@ -34,6 +35,7 @@ def list_(*, as_json: Json = False) -> None:
         rows = [
             {
                 "name": name,
+                "kind": spec.kind,
                 "title": spec.title,
                 "terms": spec.terms,
                 "folder": str(found[name]) if found[name] else None,
@@ -43,11 +45,12 @@ def list_(*, as_json: Json = False) -> None:
         ]
         typer.echo(json.dumps({"datasets": rows}, ensure_ascii=False))
         return
-    for name, spec in SOURCES.items():
-        absent = (
-            f"not here; irgan data fetch {name}" if spec.origins else f"not here; put its files into $IRGAN_DATA_DIR/{name}"
-        )
-        typer.echo(f"{name}\n  {spec.title}\n  {found[name] or absent}")
+    for kind, words in KINDS.items():
+        typer.echo(f"{words[0].upper()}{words[1:]}")
+        for name in names_of(kind):
+            spec = SOURCES[name]
+            absent = f"irgan data fetch {name}" if spec.origins else f"put its files into $IRGAN_DATA_DIR/{name}"
+            typer.echo(f"  {name}\n    {spec.title}\n    {found[name] or f'not here; {absent}'}")
 
 
 @data.command()
@@ -68,73 +71,63 @@ def fetch(name: Annotated[str, typer.Argument(help="As in irgan data list.")], *
 @data.command()
 @spread
 def describe(
-    dataset: Annotated[str, typer.Argument(help="A data set's name or a CSV, TSV or Parquet file.")],
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A data set's name or a path, as irgan train takes them.")],
     files: FileFlags,
+    texts: TextFlags,
     *,
     as_json: Json = False,
 ) -> None:
-    """Count what is in a data set: users, items, ratings, times; and check it on the way."""
-    description = describe_dataset(load_data(dataset, files))
+    """Count what is in data: events, documents and judgements, or candidates and features; and check them on the way."""
+    from training.cli.described import (  # noqa: PLC0415 - heavy
+        describe_collection,
+        describe_dataset,
+        describe_features,
+    )
+
+    kind = _kind_of(dataset, texts)
+    refuse_foreign_options(context, _RANKERS[kind], dataset)
+    match kind:
+        case "documents":
+            description = describe_collection(load_texts(dataset, texts, files))
+        case "features":
+            description = describe_features(load_candidates(dataset))
+        case _:
+            description = describe_dataset(load_data(dataset, files))
     if as_json:
         typer.echo(json.dumps(description, ensure_ascii=False))
-        return
+    else:
+        _print(description)
+
+
+def _kind_of(dataset: str, texts: TextFlags) -> Kind:
+    """What is meant: by name, by an option that only documents have, or by what the path seems to hold.
+
+    Raises:
+        DataError: a name that stands for no data.
+    """
+    from training.data import SOURCES  # noqa: PLC0415 - heavy
+
+    if dataset in SOURCES:
+        kind = SOURCES[dataset].kind
+        if kind == "weights":
+            raise DataError(
+                f"{dataset} holds the weights of a network and nothing to describe; irgan data fetch {dataset} brings them"
+            )
+        return kind
+    path = Path(dataset)
+    ranker = "search" if texts != TextFlags() else kind_of_path(path) if path.exists() else None
+    return next((kind for kind, learner in _RANKERS.items() if learner == ranker), "interactions")
+
+
+def _print(description: dict[str, Any], indent: str = "") -> None:
     for key, value in description.items():
+        name = indent + key.replace("_", " ")
         if isinstance(value, dict):
-            typer.echo(f"{key.replace('_', ' ')}:")
-            for inner, count in value.items():
-                typer.echo(f"  {inner:<20} {_shown(count)}")
+            typer.echo(f"{name}:")
+            _print(value, indent + "  ")
         else:
-            typer.echo(f"{key.replace('_', ' '):<22} {_shown(value)}")
-
-
-def describe_dataset(dataset: Dataset) -> dict[str, Any]:
-    """Counts of a data set, JSON values only; None where it has no such thing."""
-    import numpy as np  # noqa: PLC0415 - heavy
-
-    from training.data import SOURCES, default_split  # noqa: PLC0415 - heavy
-
-    events = dataset.interactions
-    given = dataset.given_split
-    return {
-        "name": dataset.name,
-        "users": events.num_users,
-        "items": events.num_items,
-        "interactions": len(events),
-        "density": len(events) / (events.num_users * events.num_items),
-        "per_user": _spread_of(np.bincount(events.user_rows, minlength=events.num_users)),
-        "per_item": _spread_of(np.bincount(events.item_rows, minlength=events.num_items)),
-        "ratings": None if events.ratings is None else _histogram(events.ratings),
-        "positive_threshold": None if events.ratings is None else float(events.positive_threshold),
-        "positives": int(np.count_nonzero(events.is_positive)),
-        "times": None if events.times is None else {"first": _iso(events.times.min()), "last": _iso(events.times.max())},
-        "item_columns": [str(column) for column in dataset.item_table.columns],
-        "default_split": default_split(dataset),
-        "given_split": None
-        if given is None
-        else {str(part): int(np.count_nonzero(given == part)) for part in np.unique(given)},
-        "fingerprint": events.fingerprint(),
-        "terms": SOURCES[dataset.name].terms if dataset.name in SOURCES else None,
-    }
-
-
-def _spread_of(counts: np.ndarray) -> dict[str, float]:
-    import numpy as np  # noqa: PLC0415 - heavy
-
-    return {"least": int(counts.min()), "median": float(np.median(counts)), "most": int(counts.max())}
-
-
-def _histogram(ratings: np.ndarray) -> dict[str, int]:
-    import numpy as np  # noqa: PLC0415 - heavy
-
-    values, counts = np.unique(ratings, return_counts=True)
-    if len(values) <= _MOST_VALUES:
-        return {f"{value:g}": int(count) for value, count in zip(values, counts, strict=True)}
-    counts, edges = np.histogram(ratings.astype(np.float64), bins=10)
-    return {f"{low:.4g} to {high:.4g}": int(count) for low, high, count in zip(edges, edges[1:], counts, strict=False)}
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(int(seconds), tz=UTC).isoformat()
+            typer.echo(f"{name:<22} {_shown(value)}")
 
 
 def _shown(value: object) -> str:

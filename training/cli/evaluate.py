@@ -54,7 +54,7 @@ def evaluate(
 
     with needs_training_extra():
         kind = kind_of_bundles(bundles)
-    refuse_foreign_options(context, kind, "these rankers")
+    refuse_foreign_options(context, kind, "a ranker")
     if kind != "recommender":
         study_bundles(
             kind,

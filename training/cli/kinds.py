@@ -20,6 +20,11 @@ LEARNS_FROM = {
     "rerank": "candidates of queries as feature vectors",
 }
 """What a kind needs, in words."""
+_DOES = {
+    "recommender": "ranks items for people",
+    "search": "searches documents",
+    "rerank": "ranks a query's candidates by their features",
+}
 
 GROUP_NAMES = {"test": "all", "test_seen": "seen", "test_unseen": "unseen"}
 """What tables call groups of test queries."""
@@ -27,6 +32,7 @@ GROUP_NAMES = {"test": "all", "test_seen": "seen", "test_unseen": "unseen"}
 _OWN = {
     **{field.name: ("recommender",) for field in fields(FileFlags)},
     **{field.name: ("search",) for field in fields(TextFlags)},
+    **dict.fromkeys(("format", "separator", "header", "encoding"), ("recommender", "search")),
     "test_fraction": ("recommender", "search"),
     "protocol": ("recommender",),
     "every_ranker": ("recommender",),
@@ -59,11 +65,7 @@ def refuse_foreign_options(context: typer.Context, kind: str, what: str, *, ever
     ]
     if given:
         verb = "does not apply" if len(given) == 1 else "do not apply"
-        raise ConfigError(f"{', '.join(given)} {verb} to {what}: {_told(kind)}; leave out what does not apply")
-
-
-def _told(kind: str) -> str:
-    return f"rankers of kind {kind} learn from {LEARNS_FROM[kind]}"
+        raise ConfigError(f"{', '.join(given)} {verb} to {what}, which {_DOES[kind]}; leave that out")
 
 
 _LONGEST = 10_000
@@ -81,7 +83,7 @@ def saying_what_is_wanted(kind: str, ranker: str, data: str) -> Iterator[None]:
         yield
     except DataError as error:
         path = Path(data)
-        found = _kind_of(path) if path.exists() else None
+        found = kind_of_path(path) if path.exists() else None
         if found is None or found == kind:
             raise
         raise DataError(
@@ -90,7 +92,7 @@ def saying_what_is_wanted(kind: str, ranker: str, data: str) -> Iterator[None]:
         ) from error
 
 
-def _kind_of(path: Path) -> str | None:
+def kind_of_path(path: Path) -> str | None:
     """What a path seems to hold; None where it is not clear."""
     if not path.is_dir():
         return _kind_of_file(path)

@@ -220,8 +220,13 @@ def load_split(flags: DataFlags) -> Split:
     )
 
 
-def load_texts(spec: str, flags: TextFlags) -> Collection:
+def load_texts(spec: str, flags: TextFlags, files: FileFlags) -> Collection:
     """The documents that a command was asked for; what was guessed or fetched on the way goes to stderr.
+
+    Args:
+        spec: a name or a path.
+        flags: how to read documents.
+        files: of which form, separator, header and encoding are those of a plain file of documents.
 
     Raises:
         ConfigError: no such language.
@@ -237,6 +242,10 @@ def load_texts(spec: str, flags: TextFlags) -> Collection:
         id_column=flags.id_column,
         title_column=flags.title_column,
         text_column=flags.text_column,
+        form=_documents_form(files.format),
+        separator=_unescaped(files.separator),
+        header=files.header,
+        encoding=files.encoding,
         queries=flags.queries,
         qrels=flags.qrels,
         min_grade=flags.min_grade,
@@ -244,6 +253,12 @@ def load_texts(spec: str, flags: TextFlags) -> Collection:
     )
     with log_to_stderr():
         return load_collection(spec, options)
+
+
+def _documents_form(form: str | None) -> Literal["csv", "tsv", "parquet"] | None:
+    if form == "lists":
+        raise ConfigError("--format lists: a line for each user holds no documents; expected csv, tsv or parquet")
+    return cast("Literal['csv', 'tsv', 'parquet'] | None", form)
 
 
 def load_text_splits(flags: DataFlags, texts: TextFlags) -> list[TextSplit]:
@@ -256,7 +271,7 @@ def load_text_splits(flags: DataFlags, texts: TextFlags) -> list[TextSplit]:
     from training.data import make_text_splits  # noqa: PLC0415 - heavy
 
     return make_text_splits(
-        load_texts(flags.data, texts),
+        load_texts(flags.data, texts, flags),
         flags.split,
         seed=flags.split_seed,
         folds=flags.folds,

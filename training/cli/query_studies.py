@@ -163,7 +163,7 @@ def _text_split(recorded: str, cut: SplitInfo, language: str, data: RecordedData
     from training.data import make_text_splits  # noqa: PLC0415 - heavy
 
     _must_be_there(recorded, data, "documents")
-    collection = load_texts(data.data or recorded, replace(texts, language=texts.language or language))
+    collection = load_texts(data.data or recorded, replace(texts, language=texts.language or language), data)
     name = data.split or cut.name
     parameters = split_parameters(cut, data, name)
     _must_be_a_fold(name, parameters)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from training.cli.options import (
     needs_training_extra,
     spread,
 )
+from training.cli.studies import wide_console
 
 if TYPE_CHECKING:
     from training.jobs import Outcome
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _RUN = "Run"
 _SHOWN = {
     "recommender": ("P@5", "P@10", "R@10", "nDCG@10", "AP", "RR", "coverage@10"),
-    "search": ("nDCG@10", "AP", "R@100", "RR", "P@1", "P@5", "P@10"),
+    "search": ("nDCG@10", "AP", "R@100", "RR", "P@1", "P@5"),
     "rerank": ("nDCG@5", "nDCG@10", "AP", "RR", "P@5", "P@10"),
 }
 _HEADINGS = {"recommender": ("protocol",), "search": ("mode", "queries"), "rerank": ("queries",)}
@@ -109,7 +109,6 @@ def train(
 
 
 def _print(spec: RankerSpec, outcome: Outcome) -> None:
-    from rich.console import Console  # noqa: PLC0415 - heavy
     from rich.table import Table  # noqa: PLC0415 - heavy
 
     rows = list(_rows(spec.kind, outcome.metrics))
@@ -119,10 +118,10 @@ def _print(spec: RankerSpec, outcome: Outcome) -> None:
             table.add_column(heading, no_wrap=True)
         shown = (*_SHOWN[spec.kind], *(error for error in _ERRORS if any(error in values for _, values in rows)))
         for metric in shown:
-            table.add_column(metric, justify="right")
+            table.add_column(metric, justify="right", no_wrap=True)
         for labels, values in rows:
             table.add_row(*labels, *(f"{values[metric]:.4f}" if metric in values else "—" for metric in shown))
-        Console(file=sys.stdout).print(table)
+        wide_console().print(table)
     else:
         typer.echo(f"{outcome.ranker}, seed {outcome.seed}, {outcome.seconds:.1f} s; there is no test part to measure it on")
     typer.echo(f"bundle: {outcome.bundle}")
