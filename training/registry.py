@@ -160,6 +160,18 @@ RANKERS: dict[str, RankerSpec] = {
             needs="documents",
             figures="SciFact: nDCG@10 .679; Cranfield: nDCG@10 .430",
         ),
+        _rerank("irgan-ltr", "training.recipes.irgan_ltr", "Wang et al. 2017, IRGAN"),
+        _rerank(
+            "lambdamart",
+            "training.recipes.lambdamart",
+            "Wu, Burges, Svore, Gao 2010, Adapting boosting for information retrieval measures",
+        ),
+        _rerank(
+            "listnet",
+            "training.recipes.listnet",
+            "Cao et al. 2007, Learning to rank: from pairwise approach to listwise approach",
+        ),
+        _rerank("ranknet", "training.recipes.ranknet", "Burges et al. 2005, Learning to rank using gradient descent"),
     )
 }
 

@@ -9,6 +9,7 @@ from training.export.onnx import export_encoder
 from training.export.rescorer import export_rescorer, fit_first_stage, users_to_fit_on
 from training.export.search import export_reranker, export_search
 from training.export.texts import export_text_encoder
+from training.export.trees import export_trees
 
 __all__ = [
     "HistoryGraph",
@@ -20,6 +21,7 @@ __all__ = [
     "export_rescorer",
     "export_search",
     "export_text_encoder",
+    "export_trees",
     "fit_first_stage",
     "fit_fold_in",
     "history_encoder",
