@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from training.cli.data import data
 from training.cli.options import DataFlags, load_split, spread
-from training.errors import DataError
+from training.errors import DataError, InputError
 
 CSV = "user,item,rating,time\na,x,5,0\na,y,2,86400\nb,x,4,5\nb,z,1,6\n"
 
@@ -40,7 +40,9 @@ def test_list_tells_what_there_is_and_what_is_here(tmp_path: Path, monkeypatch: 
     assert listed["douban"]["folder"] == str(tmp_path / "douban")
     assert listed["gowalla"]["folder"] is None
     assert listed["movielens-100k"]["fetchable"]
+    assert {row["kind"] for row in listed.values()} == {"interactions", "documents", "features", "weights"}
     text, _ = run("list")
+    assert text.index("Ratings or clicks") < text.index("Documents to search") < text.index("  scifact")
     assert "irgan data fetch movielens-100k" in text
     assert "$IRGAN_DATA_DIR/gowalla" in text
 
@@ -65,12 +67,71 @@ def test_describe_counts_a_named_data_set(data_dir: Path) -> None:
     assert "redistributed" in told["terms"]
 
 
+@pytest.mark.data
+def test_describe_counts_a_named_collection(data_dir: Path) -> None:
+    """Counts of its paper; 1,837 judgements in four grades."""
+    told = json.loads(run("describe", "cranfield", "--json")[0])
+    assert (told["kind"], told["documents"], told["queries"], told["empty_documents"]) == ("documents", 1400, 225, 2)
+    assert told["judged"] == {
+        "all": {
+            "queries": 225,
+            "judgements": 1837,
+            "answered_queries": 225,
+            "grades": {"1": 588, "2": 734, "3": 387, "4": 128},
+        }
+    }
+    assert told["candidates"] is None
+    assert told["default_split"] == "kfold"
+    text, _ = run("describe", "wikiqa")
+    assert "    candidates         2,732" in text
+
+
+@pytest.mark.data
+def test_describe_counts_named_candidates(data_dir: Path) -> None:
+    """564 of MQ2008's 784 queries have a relevant document."""
+    told = json.loads(run("describe", "letor-mq2008", "--json")[0])
+    counts = {key: told[key] for key in ("kind", "features", "queries", "answered_queries", "candidates")}
+    assert counts == {"kind": "features", "features": 46, "queries": 784, "answered_queries": 564, "candidates": 15_211}
+    assert sum(told["grades"].values()) == sum(part["candidates"] for part in told["parts"].values()) == 15_211
+    assert set(told["parts"]) == {"S1", "S2", "S3", "S4", "S5"}
+
+
+def test_describe_knows_what_a_path_holds(tmp_path: Path) -> None:
+    """A folder as BEIR has it, a table of documents, features; an option that only documents have settles what is not clear."""
+    (tmp_path / "beir").mkdir()
+    (tmp_path / "beir" / "corpus.jsonl").write_text('{"_id": "1", "text": "one two"}\n{"_id": "2", "text": "three"}\n')
+    (tmp_path / "d.csv").write_text("id,text\n1,one\n")
+    (tmp_path / "odd.csv").write_text("key,words\n1,one\n")
+    (tmp_path / "f.txt").write_text("1 qid:1 1:0.5\n0 qid:1 1:0.25\n")
+    told = json.loads(run("describe", str(tmp_path / "beir"), "--json", "--language", "german")[0])
+    assert (told["documents"], told["language"], told["words_per_document"]["mean"]) == (2, "german", 1.5)
+    assert (told["queries"], told["words_per_query"], told["judged"]) == (0, None, None)
+    assert json.loads(run("describe", str(tmp_path / "d.csv"), "--json")[0])["kind"] == "documents"
+    options = ("--id-column", "key", "--text-column", "words")
+    assert json.loads(run("describe", str(tmp_path / "odd.csv"), *options, "--json")[0])["documents"] == 1
+    assert json.loads(run("describe", str(tmp_path / "f.txt"), "--json")[0])["grades"] == {"0": 1, "1": 1}
+
+
+def test_describe_refuses_what_means_nothing(tmp_path: Path) -> None:
+    """Weights are no data; options of ratings mean nothing to documents; lists of items hold none."""
+    (tmp_path / "d.csv").write_text("id,text\n1,one\n")
+    for arguments, words in (
+        (("minilm",), "minilm holds the weights of a network and nothing to describe"),
+        ((str(tmp_path / "d.csv"), "--user-column", "id"), "--user-column does not apply"),
+        ((str(tmp_path / "d.csv"), "--format", "lists"), "a line for each user holds no documents"),
+        ((str(tmp_path / "d.csv"), "--language", "klingon"), "--language klingon: unknown; there are"),
+    ):
+        result = CliRunner().invoke(data, ["describe", *arguments])
+        assert isinstance(result.exception, InputError)
+        assert words in str(result.exception)
+
+
 def test_describe_checks_a_file_and_says_what_it_guessed(csv: Path) -> None:
     """One JSON object on stdout, the guesses on stderr."""
     text, log = run("describe", str(csv), "--json")
     told = json.loads(text)
     assert (told["users"], told["items"], told["interactions"], told["positives"]) == (2, 3, 4, 2)
-    assert told["per_user"] == {"least": 2, "median": 2.0, "most": 2}
+    assert told["per_user"] == {"least": 2, "median": 2.0, "mean": 2.0, "most": 2}
     assert told["terms"] is None
     assert "user is 'user'" in log
     text, _ = run("describe", str(csv), "--positive-threshold", "1", "--time-column", "none")
