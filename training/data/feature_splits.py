@@ -117,7 +117,7 @@ def _without_validation(name: str, learned: JudgedFeatures, seed: int) -> tuple[
     """Training queries without those that become the validation part, and these."""
     if learned.num_queries < 2:
         raise DataError(
-            f"{name}: {learned.num_queries} queries to learn from, and one of them must be set apart for validation; give more"
+            f"{name}: no query can be set apart for validation out of {learned.num_queries}; give more to learn from"
         )
     num_valid = max(1, round(learned.num_queries * _VALID_FRACTION))
     order = np.random.default_rng(seed).permutation(learned.num_queries)

