@@ -138,17 +138,16 @@ def _searched(paths: Sequence[Path], data: RecordedDataFlags, texts: TextFlags, 
     name_of = {bundle.path: name for name, bundle in bundles.items()}
     listed = MODES if mode == "all" else tuple(part.strip() for part in (mode or "").split(",") if part.strip())
     unknown = [part for part in listed if part not in MODES]
-    if unknown or mode == "":
+    if unknown or (mode is not None and not listed):
         raise ConfigError(f"--mode {mode}: expected {', '.join(MODES)} with commas between, or all")
     wanted: list[tuple[str, Mode]] = []
     for folder, own in asked:
         model = bundles[name_of[folder]].model
         if own is not None:
             wanted.append((name_of[folder], own))
-        elif mode == "all":
-            wanted += [(name_of[folder], each) for each in model.modes]
-        else:
-            wanted += [(name_of[folder], each) for each in MODES if each in listed] or [(name_of[folder], model.mode)]
+        else:  # of several modes those that it has, of one that it has not there is an error
+            chosen = [each for each in MODES if each in (listed or (model.mode,))]
+            wanted += [(name_of[folder], each) for each in chosen if each in model.modes or len(chosen) == 1]
     recorded = common_text_data(bundles)
     return judge_search(
         bundles, wanted, _text_split(recorded.name, recorded.split, _language(bundles), data, texts), depth=depth
