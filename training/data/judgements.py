@@ -17,7 +17,7 @@ from training.data.assemble import rows_of
 from training.data.collection import Judgements
 from training.data.columns import read_ids
 from training.data.tables import Table
-from training.data.text import SHOWN, read_text, trouble
+from training.data.text import SHOWN, check_is_file, read_text, trouble
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ QUERY, DOCUMENT, GRADE = "query", "document", "grade"
 QRELS_HEADER = ("query-id", "corpus-id", "score")
 CANDIDATES_HEADER = QRELS_HEADER[:2]
 
+_HEAD = 2**14
+"""Bytes in which a file's first line is looked for."""
 _WHOLE = r"[+-]?\d{1,9}(\.0*)?"
 
 
@@ -99,9 +101,12 @@ def read_qrels(path: Path) -> Table:
 
 
 def is_beir(path: Path) -> bool:
-    """Whether a file of judgements has a header."""
-    first = next((line for line in read_text(path, remedy="save it as UTF-8").split(b"\n") if line.strip()), b"")
-    return b"query" in first.lower().split()[0] if first else False
+    """Whether a file of judgements begins with BEIR's header, or another one of three columns."""
+    check_is_file(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
+    fields = next((line.lower().split() for line in head.splitlines() if line.strip()), [])
+    return fields[:1] == [b"query-id"] or (len(fields) == 3 and b"query" in fields[0])
 
 
 def part_files(folder: Path) -> dict[str, Path]:
