@@ -11,6 +11,10 @@ _WIDTH = 240
 """Characters of a snippet, about two lines."""
 _READ = 20_000
 """Characters of a text that are looked at; a snippet from further down helps nobody to judge a document."""
+_LONGEST_END = 30
+"""Characters of half a word that are left out at an end."""
+
+_Places = list[tuple[int, int, str]]
 
 
 def snippet(text: str, query: str, analyzer: Analyzer, weight: Callable[[str], float], *, width: int = _WIDTH) -> str:
@@ -25,47 +29,60 @@ def snippet(text: str, query: str, analyzer: Analyzer, weight: Callable[[str], f
         weight: of a term, such as its idf.
         width: in characters, before escaping.
     """
-    wanted = set(analyzer.terms(query))
-    text = text[:_READ]
-    places = [place for place in analyzer.places(text) if place[2] in wanted] if wanted else []
-    start = _start(places, weight, width)
-    end = min(len(text), start + width)
-    start, end = _whole_words(text, start, end)
+    text = " ".join(text[:_READ].split())
+    places = analyzer.places_of(set(analyzer.terms(query)), text)
+    start, end = _stretch(text, *_best(places, weight, width), width)
     parts, position = ["… " if start else ""], start
-    for first, last, _ in places:
-        if first < position or last > end:
-            continue
-        parts += [escape(text[position:first], quote=False), "<mark>", escape(text[first:last], quote=False), "</mark>"]
-        position = last
+    for first, last in _together(places):
+        if start <= first and last <= end:
+            parts += [escape(text[position:first], quote=False), "<mark>", escape(text[first:last], quote=False), "</mark>"]
+            position = last
     parts += [escape(text[position:end], quote=False), " …" if end < len(text) else ""]
-    return " ".join("".join(parts).split())
+    return "".join(parts)
 
 
-def _start(places: list[tuple[int, int, str]], weight: Callable[[str], float], width: int) -> int:
-    """Where the best stretch begins: a little before its first match."""
-    best, best_weight, left = 0, 0.0, 0
+def _best(places: _Places, weight: Callable[[str], float], width: int) -> tuple[int, int]:
+    """From where to where the best matches stand, within a width: the start of the first, the end of the last."""
+    best, best_weight, left, total = (0, 0), 0.0, 0, 0.0
     held: dict[str, int] = {}
-    weights = {term: weight(term) for _, _, term in places}
+    weights = {term: weight(term) for term in {term for _, _, term in places}}
     for _, last, term in places:
-        held[term] = held.get(term, 0) + 1
+        if term not in held:
+            held[term] = 0
+            total += weights[term]
+        held[term] += 1
         while last - places[left][0] > width and places[left][1] < last:
             dropped = places[left][2]
             held[dropped] -= 1
             if not held[dropped]:
                 del held[dropped]
+                total -= weights[dropped]
             left += 1
-        total = sum(weights[one] for one in held)
-        if total > best_weight:
-            best, best_weight = max(0, places[left][0] - width // 6), total
+        if total > best_weight + 1e-9:  # sums in another order are no better
+            best, best_weight = (places[left][0], last), total
     return best
 
 
-def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
-    """The stretch without the halves of words at its ends, where there is a blank near them."""
+def _stretch(text: str, first: int, last: int, width: int) -> tuple[int, int]:
+    """What to show around the best matches: a little before them, the rest of the width behind, and no half words at the ends."""
+    spare = max(0, width - (last - first))
+    start = max(0, min(first - min(width // 6, spare // 2), len(text) - width))
+    end = min(len(text), start + width)
     if start:
-        blank = text.find(" ", start, start + 30)
+        blank = text.find(" ", start - 1, min(first, start + _LONGEST_END))
         start = start if blank < 0 else blank + 1
     if end < len(text):
-        blank = text.rfind(" ", end - 30, end)
+        blank = text.rfind(" ", max(last, end - _LONGEST_END), end + 1)
         end = end if blank < 0 else blank
     return start, end
+
+
+def _together(places: _Places) -> list[tuple[int, int]]:
+    """Where to mark: pairs of characters that overlap are one mark."""
+    marks: list[tuple[int, int]] = []
+    for first, last, _ in places:
+        if marks and first < marks[-1][1]:
+            marks[-1] = (marks[-1][0], last)
+        else:
+            marks.append((first, last))
+    return marks
