@@ -99,7 +99,7 @@ def _states(engine: SearchEngine, changes: Mapping[str, Document | None]) -> lis
         raise UnknownId("item", missing)
     for document in changes.values():
         if document is not None:
-            engine.catalogue.check(document)
+            engine.check(document)
     return [
         {"id": item, "state": "deleted" if document is None else "updated" if engine.holds(item) else "added"}
         for item, document in changes.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -48,16 +49,17 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/v1/releases", tags=["releases"], summary="What is published, and what is live")
 async def releases(request: Request) -> Releases:
-    """Slots and bundles in the folder of releases, and the release that this process answers from."""
-    return await asyncio.to_thread(_releases, request.app.state.live)
+    """Slots and bundles in the folder of releases, and the releases that this process answers from."""
+    state = request.app.state
+    return await asyncio.to_thread(_releases, state.live, (state.live, state.live_search, state.live_rerank))
 
 
-def _releases(live: LiveRelease) -> Releases:
-    current = None if live.current is None else live.current.name
+def _releases(live: LiveRelease, lives: Sequence[LiveRelease]) -> Releases:
+    answering = {one.slot: one.current.name for one in lives if one.current is not None}
     return Releases(
-        live=current,
+        live=answering.get(live.slot),
         slots=[
-            SlotState(slot=slot, release=release, live=slot == live.slot and release == current)
+            SlotState(slot=slot, release=release, live=answering.get(slot) == release)
             for slot, release in live.store.slots().items()
         ],
         bundles=[

@@ -16,6 +16,7 @@ from app.api import schemas
 from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit, documented
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
+from app.bundle import UnknownId
 from app.errors import QueryInvalid
 from app.releases import RecommenderRelease
 from app.retrieval import Likeness, Ranking
@@ -115,7 +116,11 @@ async def similar_items(
     check_limit(request.app.state.settings, query.k, "max_k", "query.k")
     release = answering(request, request.app.state.live, RecommenderRelease)
     gathering: Gathering = request.app.state.gathering
-    ranking = await gathering.ask(release.similar.similar_all, Likeness(item_id, query.k, query.conditions(), query.diversity))
+    deleted = () if release.engine is None else release.engine.deleted
+    if item_id in deleted:
+        raise UnknownId("item", [item_id])
+    likeness = Likeness(item_id, query.k, query.conditions(), query.diversity, deleted)
+    ranking = await gathering.ask(release.similar.similar_all, likeness)
     return _response(request, release, ranking)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import Callable
 from typing import Annotated
 
 import faiss
@@ -25,7 +26,7 @@ from app.retrieval import Document, Found, Place, SearchEngine, SearchQuestion
 from app.settings import Settings
 
 _AT_ONCE_K = 100
-"""Searches for more, with facets, or with a user's taste, are answered beside the event loop."""
+"""Searches further down, with facets, or with a user's taste, are answered beside the event loop."""
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=DirectRoute)
 
@@ -77,11 +78,17 @@ async def search(
         raise wrong_ranker(release, live, SearchRelease.answers)
     request.scope["state"]["ranker"] = release.ranker
     question = _question(body, release)
-    if question.k > _AT_ONCE_K or question.facets or question.user is not None:
-        found = await asyncio.to_thread(_searched, release.engine, question)
+    depth = question.k + (0 if question.after is None else question.after.rank)
+
+    def answer() -> bytes:
+        assert release.engine is not None
+        return _encoded(request, release, release.engine, body, release.engine.search(question))
+
+    if depth > _AT_ONCE_K or question.facets or question.user is not None:
+        content = await asyncio.to_thread(_alone, answer)
     else:
-        found = release.engine.search(question)
-    return Response(_encoded(request, release, release.engine, body, found), media_type="application/json")
+        content = answer()
+    return Response(content, media_type="application/json")
 
 
 @router.post(
@@ -166,9 +173,9 @@ def _features(body: schemas.RerankBody, release: RerankRelease) -> np.ndarray:
     return features_CF.astype(np.float32)
 
 
-def _searched(engine: SearchEngine, question: SearchQuestion) -> Found:
+def _alone(answer: Callable[[], bytes]) -> bytes:
     faiss.omp_set_num_threads(1)  # counts for the calling thread
-    return engine.search(question)
+    return answer()
 
 
 def _question(body: schemas.SearchBody, release: Release) -> SearchQuestion:
@@ -214,7 +221,7 @@ def _encoded(request: Request, release: Release, engine: SearchEngine, body: sch
 
 
 def _cursor(end: Place, body: schemas.SearchBody, release: Release) -> str:
-    content = orjson.dumps([release.name, _digest(body), end.score, end.id, end.rank])
+    content = orjson.dumps([release.name, _digest(body), end.score, end.id, end.row, end.rank])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
@@ -225,8 +232,10 @@ def _read_cursor(cursor: str, body: schemas.SearchBody, release: Release) -> Pla
         QueryInvalid: it is none, or of another release or another search.
     """
     try:
-        name, digest, score, item, rank = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        place = Place(float(score), str(item), int(rank))
+        name, digest, score, item, row, rank = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        place = Place(float(score), str(item), int(row), int(rank))
+        if place.rank < 1:
+            raise ValueError("ranks begin at 1")
     except (ValueError, TypeError) as error:
         message = "this is no place in a ranking; send what stood in next of the page before, or nothing to begin at the top"
         raise QueryInvalid(f"body.after: {message}", [("body.after", message)]) from error

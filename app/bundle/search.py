@@ -113,9 +113,9 @@ class SearchModel:
         return query_D
 
     def dense_scores(self, query_D: np.ndarray) -> np.ndarray:
-        """Inner products with all documents, float64 [I]; computed in double precision, as `VectorModel` does."""
+        """Inner products with all documents, float64 [I], each by itself: alike documents tie, wherever they stand."""
         assert self.document_vectors_ID is not None
-        scores_I: np.ndarray = self.document_vectors_ID.astype(np.float64) @ query_D.astype(np.float64)
+        scores_I: np.ndarray = np.vecdot(self.document_vectors_ID.astype(np.float64), query_D.astype(np.float64))
         return scores_I
 
 

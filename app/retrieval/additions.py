@@ -6,7 +6,7 @@ Shapes: J documents, D dimensions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,14 +22,12 @@ class Addition:
 
     Attributes:
         document: as it came.
-        counts: how often each of its terms stands in it.
-        length: its terms in all.
+        weights: what each of its terms adds to the score of a text that has the term, see `LexicalIndex.score_of`.
         vector_D: float32 [D]; None where there is lexical search alone.
     """
 
     document: Document
-    counts: Counter[str]
-    length: int
+    weights: Mapping[str, float]
     vector_D: np.ndarray | None
 
 
@@ -42,8 +40,30 @@ def read_documents(
     additions = []
     for document, text, vector_D in zip(documents, texts, vectors, strict=True):
         counts = Counter(lexical.analyzer.terms(text))
-        additions.append(Addition(document, counts, counts.total(), vector_D))
+        length = counts.total()
+        weights = {term: lexical.score_of([term], counts, length) for term in counts}
+        additions.append(Addition(document, weights, vector_D))
     return additions
+
+
+def lexical_scores(additions: Sequence[Addition], text: str, lexical: LexicalIndex) -> np.ndarray:
+    """BM25 of every one by the index's statistics, float64 [J]."""
+    terms = lexical.analyzer.terms(text)
+    return np.array([sum(addition.weights.get(term, 0.0) for term in terms) for addition in additions], dtype=np.float64)
+
+
+def vectors_of(additions: Sequence[Addition]) -> np.ndarray:
+    """Their vectors, float32 [J, D]; none where there is lexical search alone."""
+    vectors = [addition.vector_D for addition in additions if addition.vector_D is not None]
+    return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
+
+
+def inner_products(vectors_JD: np.ndarray, query_D: np.ndarray) -> np.ndarray:
+    """Of each by itself, float64 [J]: a document's score does not depend on what else is there."""
+    if not len(vectors_JD):
+        return np.zeros(0)
+    scores_J: np.ndarray = np.vecdot(vectors_JD.astype(np.float64), query_D.astype(np.float64))
+    return scores_J
 
 
 class Additions:
@@ -58,18 +78,15 @@ class Additions:
     def __init__(self, additions: Sequence[Addition], catalogue: Catalogue, lexical: LexicalIndex) -> None:
         self.additions = tuple(additions)
         self.catalogue = catalogue.beside([addition.document for addition in additions])
-        vectors = [addition.vector_D for addition in additions if addition.vector_D is not None]
-        self.vectors_JD = np.stack(vectors) if vectors else None
-        postings: dict[str, list[tuple[int, float]]] = {}
-        for row, addition in enumerate(additions):
-            for term in addition.counts:
-                weight = lexical.score_of([term], addition.counts, addition.length)
-                postings.setdefault(term, []).append((row, weight))
-        self._postings = {
-            term: (np.array([row for row, _ in pairs]), np.array([weight for _, weight in pairs]))
-            for term, pairs in postings.items()
-        }
         self._analyzer = lexical.analyzer
+        # Lists: they are written anew with every change, and only those of a query's terms are read.
+        self._postings: dict[str, tuple[list[int], list[float]]] = {}
+        for row, addition in enumerate(additions):
+            for term, weight in addition.weights.items():
+                rows, weights = self._postings.setdefault(term, ([], []))
+                rows.append(row)
+                weights.append(weight)
+        self._vectors_JD = vectors_of(additions)
 
     def __len__(self) -> int:
         return len(self.additions)
@@ -77,7 +94,7 @@ class Additions:
     def lexical_scores(self, text: str) -> np.ndarray:
         """BM25 of every one, float64 [J]."""
         scores_J = np.zeros(len(self))
-        for term in self._analyzer.terms(text):
+        for term in self._analyzer.terms(text) if len(self) else ():
             if term in self._postings:
                 rows, weights = self._postings[term]
                 scores_J[rows] += weights
@@ -85,8 +102,4 @@ class Additions:
 
     def dense_scores(self, query_D: np.ndarray) -> np.ndarray:
         """Inner products, float64 [J]."""
-        assert self.vectors_JD is not None or not len(self)
-        if self.vectors_JD is None:
-            return np.zeros(0)
-        scores_J: np.ndarray = self.vectors_JD.astype(np.float64) @ query_D.astype(np.float64)
-        return scores_J
+        return inner_products(self._vectors_JD, query_D)

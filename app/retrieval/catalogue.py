@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from app.bundle import Vocabulary, item_texts
-from app.errors import FilterInvalid
 from app.retrieval.cards import ItemCards, plain
 from app.retrieval.filters import ItemFilters, Scalar
 
@@ -52,16 +50,14 @@ class Catalogue:
         self.filters = ItemFilters(shown)
         self.cards = ItemCards(shown)
         self._has_texts = _TEXT in item_table
-        self._texts = item_table[_TEXT].tolist() if self._has_texts else None
+        self._texts = item_table[_TEXT].astype(str).tolist() if self._has_texts else item_texts(shown)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def text(self, row: int) -> str:
         """What is quoted of an item: its text, or what is known of it besides."""
-        if self._texts is not None:
-            return str(self._texts[row])
-        return item_texts(self.table.iloc[[row]])[0]
+        return self._texts[row]
 
     def searched(self, document: Document) -> str:
         """What is searched of a document that comes to these items."""
@@ -70,19 +66,14 @@ class Catalogue:
         row = pd.DataFrame([{"title": document.title, **document.metadata, _TEXT: document.text}])
         return item_texts(row)[0]
 
-    def check(self, document: Document) -> None:
-        """Whether a document's metadata fit those of the items that are there.
-
-        Raises:
-            FilterInvalid: a field that is known has a value of another type.
-        """
-        wrong = []
-        for name, value in document.metadata.items():
-            kind = self.filters.fields.get(name)
-            if kind is not None and value is not None and not self.filters.fits(name, value):
-                wrong.append((f"body.metadata.{name}", f"{value!r} does not fit; the other items have a {kind} there"))
-        if wrong:
-            raise FilterInvalid("; ".join(f"{place}: {message}" for place, message in wrong), wrong)
+    def misfits(self, document: Document) -> dict[str, str]:
+        """The fields of a document whose values are of another type than these items', and that type in words."""
+        fields = self.filters.fields
+        return {
+            name: fields[name]
+            for name, value in document.metadata.items()
+            if name in fields and value is not None and not self.filters.fits(name, value)
+        }
 
     def beside(self, documents: Sequence[Document]) -> Catalogue:
         """A catalogue of other documents whose fields have the types of this one's."""
@@ -92,19 +83,16 @@ class Catalogue:
         table["title"] = pd.Series([document.title for document in documents], dtype="object")
         for name in columns:
             values = [document.metadata.get(name) for document in documents]
-            table[name] = _column_like(self.table.get(name), values)
+            table[name] = _column(self.filters.kept(name, values), self.filters.fields.get(name))
         table[_TEXT] = [document.text or self.searched(document) for document in documents]
         return Catalogue(Vocabulary("item", table["id"].tolist()), table)
 
     def counts(self, name: str, rows: Iterable[int]) -> Counter[Scalar]:
-        """How many of some items have each value of a field.
-
-        Raises:
-            FilterInvalid: there is no such field.
-        """
-        self.filters.check_field(name, "facets")
-        values = self.table[name].to_numpy()
+        """How many of some items have each value of a field; none where the field is not theirs."""
         counted: Counter[Scalar] = Counter()
+        if name not in self.table:
+            return counted
+        values = self.table[name].to_numpy()
         for row in rows:
             value = plain(values[row])
             counted.update(value if isinstance(value, list) else () if value is None else (value,))
@@ -117,18 +105,23 @@ def most_frequent(counted: Counter[Scalar]) -> list[dict[str, Any]]:
     return [{"value": value, "count": count} for value, count in ordered[:_LARGEST_FACET]]
 
 
-def _column_like(column: pd.Series | None, values: list[Any]) -> pd.Series:
-    """Values as a column of the same type as another one; those that do not fit are missing."""
+def _column(values: list[Any], kind: str | None) -> pd.Series:
+    """Values, None where there is none, as a column of a kind that `ItemFilters` knows; by default of what the values are."""
+    present = [value for value in values if value is not None]
+    if kind is None and present and all(isinstance(value, bool) for value in present):
+        kind = "true or false"
+    if kind is None and present and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
+        kind = "number"
     series = pd.Series(values, dtype="object")
-    if column is None:
-        return series.infer_objects()
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return series.astype("boolean")
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return pd.to_numeric(series, errors="coerce").astype("Float64")
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return pd.to_datetime(series, utc=True, errors="coerce")
-    present = column.dropna()
-    if len(present) and isinstance(present.iloc[0], list | tuple | np.ndarray):
-        return series.map(lambda value: [value] if isinstance(value, str) else value)
-    return series
+    match kind:
+        case "true or false":
+            return series.astype("boolean")
+        case "number":
+            are_whole = all(isinstance(value, int) and abs(value) < 2**63 for value in present)
+            return series.astype("Int64" if are_whole else "Float64")
+        case "date":
+            return pd.to_datetime(series, utc=True, format="mixed", errors="coerce")
+        case "list of text":
+            return series.map(lambda value: [value] if isinstance(value, str) else value)
+        case _:
+            return series

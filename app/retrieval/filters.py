@@ -6,7 +6,7 @@ Shapes: I items, P postings (an item has one for each of its values).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
@@ -158,7 +158,13 @@ class _DateColumn(_NumberColumn):
         return text
 
     def holds(self, value: Scalar) -> bool:
-        return isinstance(value, str)
+        if not isinstance(value, str):
+            return False
+        try:
+            self._number(value)
+        except (ValueError, OverflowError):
+            return False
+        return True
 
     def _number(self, value: Scalar) -> float:
         stamp = pd.Timestamp(str(value))
@@ -237,14 +243,18 @@ class ItemFilters:
             FilterInvalid: the message lists the fields there are.
         """
         if name not in self._columns:
-            known = ", ".join(f"{known} ({kind})" for known, kind in self.fields.items())
-            raise FilterInvalid(f"there is no field {name!r}; there are {known}", [(f"{place}.{name}", "unknown field")])
+            raise no_such_field(name, self.fields, place)
 
     def fits(self, name: str, value: Any) -> bool:
         """Whether an item may have the value in a field that is known."""
         column = self._columns[name]
         values = value if isinstance(value, list) and column.kind == "list of text" else [value]
         return all(isinstance(one, str | int | float | bool) and column.holds(one) for one in values)
+
+    def kept(self, name: str, values: Iterable[Any]) -> list[Any]:
+        """The values of a field, None in the place of those that do not fit."""
+        known = name in self._columns
+        return [None if value is None or (known and not self.fits(name, value)) else value for value in values]
 
     def _compile(self, conditions: tuple[Condition, ...]) -> np.ndarray:
         allowed_I = np.ones(self._num_items, dtype=bool)
@@ -265,6 +275,18 @@ class ItemFilters:
         except (ValueError, OverflowError) as error:
             message = f"field {field!r} is a {column.kind}: {error}"
             raise FilterInvalid(message, [(f"filters.{field}", str(error))]) from error
+
+
+def no_such_field(name: str, fields: Mapping[str, str], place: str) -> FilterInvalid:
+    """What is said of a field that there is not.
+
+    Args:
+        name: the field.
+        fields: those there are, and their types in words.
+        place: in the request where it was named.
+    """
+    known = ", ".join(f"{known} ({kind})" for known, kind in fields.items())
+    return FilterInvalid(f"there is no field {name!r}; there are {known}", [(f"{place}.{name}", "unknown field")])
 
 
 def _typed(column: _Column, value: Scalar, from_text: bool) -> Scalar:

@@ -47,6 +47,7 @@ class Signals:
     Attributes:
         num_items: I.
         allowed_I, allowed_J: which may be answered; None stands for all of the items.
+        competing_I: the items that the question allows, also those that were deleted since; None for all.
         words_I, words_J: BM25; None where words are not asked.
         dense: what the vectors are searched with; None where vectors are not asked.
         query_D: the text's vector.
@@ -56,6 +57,7 @@ class Signals:
     num_items: int
     allowed_I: np.ndarray | None
     allowed_J: np.ndarray
+    competing_I: np.ndarray | None = None
     words_I: np.ndarray | None = None
     words_J: np.ndarray | None = None
     dense: DenseSearch | None = None
@@ -138,14 +140,46 @@ def fused_scores(
 
 
 def by_ranks(signals: Signals, fusion: Fusion, k: int) -> Ranked:
-    """By reciprocal ranks, which look at the best thousand of each ranking alone."""
-    rankings = ((by_words(signals, RANK_DEPTH), 1.0), (by_vectors(signals, RANK_DEPTH), fusion.dense_weight))
-    rows_C = np.union1d(*(ranked.rows_K for ranked, _ in rankings))
-    scores_C = np.zeros(len(rows_C))
-    for ranked, weight in rankings:
-        shares = 1.0 / (RANK_CONSTANT + np.arange(1, len(ranked.rows_K) + 1))
-        scores_C[np.searchsorted(rows_C, ranked.rows_K)] += weight * shares
-    return Ranked(*best(rows_C, scores_C, k), len(rows_C))
+    """By reciprocal ranks among the items that compete, of each ranking the best thousand.
+
+    As with the other statistics, ranks are the bundle's own: what was deleted since keeps its rank, and what came since moves nobody's
+    but has one between its neighbours. So a document's score stays what it is, and pages fit together, whatever else changes.
+    """
+    assert signals.words_I is not None and signals.words_J is not None
+    assert signals.vectors_J is not None and signals.dense is not None and signals.query_D is not None
+    competing_I = np.ones(signals.num_items, dtype=bool) if signals.competing_I is None else signals.competing_I
+    matching = np.flatnonzero(competing_I & (signals.words_I > 0))
+    near = signals.dense.index.search(signals.query_D, RANK_DEPTH, competing_I) if competing_I.any() else _NOTHING
+    rankings = (
+        (top(matching, signals.words_I[matching], RANK_DEPTH), np.where(signals.words_J > 0, signals.words_J, -np.inf), 1.0),
+        (near, signals.vectors_J, fusion.dense_weight),
+    )
+    scores_I, scores_J = np.zeros(signals.num_items), np.zeros(len(signals.allowed_J))
+    for (rows_R, scores_R), later_J, weight in rankings:
+        scores_I[rows_R] += weight / (RANK_CONSTANT + np.arange(1, len(rows_R) + 1))
+        ranks_J = ranks_beside(scores_R, later_J)
+        scores_J += np.where(ranks_J <= RANK_DEPTH, weight / (RANK_CONSTANT + ranks_J), 0.0)
+    rows = np.flatnonzero(scores_I > 0 if signals.allowed_I is None else (scores_I > 0) & signals.allowed_I)
+    signals = replace(signals, allowed_J=signals.allowed_J & (scores_J > 0))
+    total = len(rows) + int(np.count_nonzero(signals.allowed_J))
+    return _merged(signals, top(rows, scores_I[rows], k), scores_J, k, total)
+
+
+def ranks_beside(scores_R: np.ndarray, scores_J: np.ndarray) -> np.ndarray:
+    """The ranks that other documents would have in a ranking without moving anybody, float64 [J]; infinite for a score of −inf.
+
+    Between two neighbours it is interpolated by the scores; before the first it lies in (0, 1), behind the last of R in (R, R + 1).
+
+    Args:
+        scores_R: of the ranking, falling.
+        scores_J: of the others.
+    """
+    steps, places = np.unique(scores_R[::-1], return_index=True) if len(scores_R) else (np.zeros(1), np.array([-1]))
+    above_J = np.maximum(scores_J - steps[-1], 0.0)
+    below_J = np.maximum(steps[0] - scores_J, 0.0)
+    within_J = np.interp(scores_J, steps, len(scores_R) - places)  # of equal scores the last place
+    ranks_J = np.where(above_J > 0, 1.0 / (1.0 + above_J), within_J + 1.0 - 1.0 / (1.0 + below_J))
+    return np.where(np.isneginf(scores_J), np.inf, ranks_J)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

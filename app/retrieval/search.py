@@ -5,19 +5,20 @@ Shapes: I items of the bundle, J additions, D dimensions, K answers.
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, moments_of
-from app.errors import QueryInvalid
-from app.retrieval.additions import Addition, Additions, read_documents
+from app.errors import FilterInvalid, QueryInvalid
+from app.retrieval.additions import Addition, Additions, inner_products, lexical_scores, read_documents, vectors_of
 from app.retrieval.catalogue import Catalogue, Document, most_frequent
 from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
-from app.retrieval.filters import Condition, Scalar
+from app.retrieval.filters import Condition, Scalar, no_such_field
 from app.retrieval.fusing import Ranked, Signals, Taste, by_ranks, by_scores, by_taste, by_vectors, by_words, fused_scores
 from app.retrieval.index import FaissIndex
 from app.retrieval.recommend import Recommender
@@ -33,12 +34,13 @@ class Place:
     """Where a page ended: the next one begins behind it.
 
     Attributes:
-        score, id: of the last answer.
+        score, id, row: of the last answer.
         rank: of the last answer, from 1.
     """
 
     score: float
     id: str
+    row: int
     rank: int
 
 
@@ -189,9 +191,8 @@ class SearchEngine:
             QueryInvalid: the release has no such mode.
         """
         mode = self._checked(question.mode)
-        for name in question.facets:
-            if name not in self._additions.catalogue.filters.fields:
-                self.catalogue.filters.check_field(name, "facets")
+        self._check_fields(question.facets, "facets")
+        self._check_fields([condition.field for condition in question.filters], "filters")
         signals, taste = self._signals(question, mode), self._taste(question)
         start = 0 if question.after is None else question.after.rank
         wanted = start + question.k
@@ -212,7 +213,7 @@ class SearchEngine:
             mode=mode,
             personalised=taste is not None,
             facets={name: most_frequent(self._counted(name, ranked.rows_K[:FACET_DEPTH])) for name in question.facets},
-            end=None if is_last else Place(float(scores[-1]), self.id(int(rows[-1])), start + len(rows)),
+            end=None if is_last else Place(float(scores[-1]), self.id(int(rows[-1])), int(rows[-1]), start + len(rows)),
         )
 
     def rerank(self, text: str, documents: Sequence[Document], mode: Mode | None = None) -> np.ndarray:
@@ -223,13 +224,12 @@ class SearchEngine:
         """
         mode = self._checked(mode)
         read = read_documents(documents, self.catalogue, self._lexical, self._dense if mode != "lexical" else None)
-        beside = Additions(read, self.catalogue, self._lexical)
-        words_J, query_D = beside.lexical_scores(text), None
+        words_J, query_D = lexical_scores(read, text, self._lexical), None
         if self._dense is not None and mode != "lexical":
             query_D = self._dense.query(text)
         if self._dense is None or query_D is None:
             return words_J
-        vectors_J = beside.dense_scores(query_D)
+        vectors_J = inner_products(vectors_of(read), query_D)
         if mode == "dense":
             return vectors_J
         of_words, of_vectors = moments_of(self._lexical.scores(text)), self._dense.moments.of_scores(query_D)
@@ -254,6 +254,36 @@ class SearchEngine:
         """Whether an item is there now."""
         return item in self._additions.catalogue.items or (item in self.catalogue.items and item not in self._removed)
 
+    def check(self, document: Document) -> None:
+        """Whether a document's metadata fit those of the items that are there.
+
+        Raises:
+            FilterInvalid: a field that is known has a value of another type.
+        """
+        own = self.catalogue.filters.fields
+        later = self._additions.catalogue.misfits(document)
+        kinds = self.catalogue.misfits(document) | {name: kind for name, kind in later.items() if name not in own}
+        wrong = [
+            (
+                f"body.metadata.{name}",
+                f"{reprlib.repr(document.metadata[name])} does not fit; the other items have a {kind} there",
+            )
+            for name, kind in kinds.items()
+        ]
+        if wrong:
+            raise FilterInvalid("; ".join(f"{place}: {message}" for place, message in wrong), wrong)
+
+    def _check_fields(self, names: Iterable[str], place: str) -> None:
+        """Refuse fields that no item has.
+
+        Raises:
+            FilterInvalid: the message lists the fields there are.
+        """
+        own, later = self.catalogue.filters, self._additions.catalogue.filters
+        for name in names:
+            if name not in own.fields and name not in later.fields:
+                raise no_such_field(name, own.fields | later.fields, place)
+
     def _checked(self, mode: Mode | None) -> Mode:
         mode = mode or self.mode
         if mode not in self.modes:
@@ -267,46 +297,38 @@ class SearchEngine:
 
     def _behind(self, place: Place, ranked: Ranked) -> int:
         """How many of the first answers stand before the next page."""
-        row = self._additions.catalogue.items.find(place.id)
-        last = self.catalogue.items.find(place.id) if row is None else row + len(self.catalogue)
-        tie_row = np.iinfo(np.int64).max if last is None else last
-        before = (ranked.scores_K > place.score) | ((ranked.scores_K == place.score) & (ranked.rows_K <= tie_row))
+        last = place.row
+        if last >= len(self.catalogue):  # additions move up when one before them is deleted
+            row = self._additions.catalogue.items.find(place.id)
+            last = place.row - 1 if row is None else row + len(self.catalogue)
+        before = (ranked.scores_K > place.score) | ((ranked.scores_K == place.score) & (ranked.rows_K <= last))
         return int(np.count_nonzero(before))
 
     def _counted(self, name: str, rows_K: np.ndarray) -> Counter[Scalar]:
         own = len(self.catalogue)
-        counted = self._additions.catalogue.counts(name, (rows_K[rows_K >= own] - own).tolist())
-        if name in self.catalogue.filters.fields:
-            counted += self.catalogue.counts(name, rows_K[rows_K < own].tolist())
-        return counted
+        counted = self.catalogue.counts(name, rows_K[rows_K < own].tolist())
+        return counted + self._additions.catalogue.counts(name, (rows_K[rows_K >= own] - own).tolist())
 
-    def _allowed(self, question: SearchQuestion) -> tuple[np.ndarray | None, np.ndarray]:
-        """The documents that may be answered: bool [I], None for all, and bool [J]."""
-        added = self._additions.catalogue
-        own, later = self.catalogue.filters.fields, added.filters.fields
-        allowed_J = np.ones(len(added), dtype=bool)
-        if question.filters:
-            if all(condition.field in later for condition in question.filters):
-                allowed_J = allowed_J & added.filters.allowed(question.filters)
-            else:
-                allowed_J[:] = False
-        if any(condition.field not in own and condition.field in later for condition in question.filters):
-            allowed_I: np.ndarray | None = np.zeros(len(self.catalogue), dtype=bool)
-        else:
-            allowed_I = self.catalogue.filters.allowed(question.filters)
-        if self._stays_I is not None:
-            allowed_I = self._stays_I if allowed_I is None else allowed_I & self._stays_I
-        if question.among is not None:
-            competing_I, competing_J = np.zeros(len(self.catalogue), dtype=bool), np.zeros(len(added), dtype=bool)
-            for competing, catalogue in ((competing_I, self.catalogue), (competing_J, added)):
-                competing[[row for item in question.among if (row := catalogue.items.find(item)) is not None]] = True
-            allowed_I = competing_I if allowed_I is None else allowed_I & competing_I
-            allowed_J = allowed_J & competing_J
-        return allowed_I, allowed_J
+    def _competing(self, question: SearchQuestion) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """What a question leaves of the items, also of those that were deleted since, and of the additions: bool, None for all."""
+        competing = []
+        for catalogue in (self.catalogue, self._additions.catalogue):
+            allowed = _filtered(catalogue, question.filters)
+            if question.among is not None:
+                among = np.zeros(len(catalogue), dtype=bool)
+                among[[row for item in question.among if (row := catalogue.items.find(item)) is not None]] = True
+                allowed = _both(allowed, among)
+            competing.append(allowed)
+        return competing[0], competing[1]
 
     def _signals(self, question: SearchQuestion, mode: Mode) -> Signals:
-        allowed_I, allowed_J = self._allowed(question)
-        signals = Signals(len(self.catalogue), allowed_I, allowed_J)
+        competing_I, competing_J = self._competing(question)
+        signals = Signals(
+            num_items=len(self.catalogue),
+            allowed_I=_both(competing_I, self._stays_I),
+            allowed_J=np.ones(len(self._additions), dtype=bool) if competing_J is None else competing_J,
+            competing_I=competing_I,
+        )
         if mode != "dense":
             words_J = self._additions.lexical_scores(question.text)
             signals = replace(signals, words_I=self._lexical.scores(question.text), words_J=words_J)
@@ -335,6 +357,21 @@ class Tastes:
     of: Callable[[str], np.ndarray | None]
     vectors_ID: np.ndarray
     moments: Moments
+
+
+def _filtered(catalogue: Catalogue, conditions: tuple[Condition, ...]) -> np.ndarray | None:
+    """The items that meet all conditions, bool; None for all. An item without a field meets no condition on it."""
+    if any(condition.field not in catalogue.filters.fields for condition in conditions):
+        return np.zeros(len(catalogue), dtype=bool)
+    return catalogue.filters.allowed(conditions)
+
+
+def _both(some: np.ndarray | None, others: np.ndarray | None) -> np.ndarray | None:
+    """What two conditions leave; None stands for all."""
+    if some is None or others is None:
+        return others if some is None else some
+    both: np.ndarray = some & others
+    return both
 
 
 def _ranked(signals: Signals, fusion: Fusion, taste: Taste | None, k: int) -> Ranked:

@@ -27,12 +27,14 @@ class Likeness:
         k: how many items, at least 1.
         filters: conditions that every answered item meets.
         diversity: 0 for the plain ranking, up to 1.
+        exclude: ids that must not be answered; unknown ones do no harm.
     """
 
     item: str
     k: int = 10
     filters: tuple[Condition, ...] = ()
     diversity: float = 0.0
+    exclude: tuple[str, ...] = ()
 
 
 class SimilarItems:
@@ -77,8 +79,9 @@ class SimilarItems:
     def _prepared(self, query: Likeness) -> Ranking | Searching:
         row = self._items.row(query.item)
         allowed_I = self._recommender.filters.allowed(query.filters)
-        itself = np.array([row])
+        others = {found for item in query.exclude if (found := self._items.find(item)) is not None}
+        excluded_E = np.array([row, *others - {row}], dtype=np.int64)
         query_D = self._unit_vectors_ID[row]
         if not query_D.any():
-            return self._recommender.popular(query.k, without(allowed_I, itself, len(self._items)), query.diversity)
-        return Searching(Search(query_D, self._recommender.pool(query.k, query.diversity), allowed_I, itself))
+            return self._recommender.popular(query.k, without(allowed_I, excluded_E, len(self._items)), query.diversity)
+        return Searching(Search(query_D, self._recommender.pool(query.k, query.diversity), allowed_I, excluded_E))
