@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         faiss.omp_set_num_threads(1)  # for this thread, which searches: one search is too short to be shared out
         for live in lives.values():
-            await asyncio.to_thread(live.refresh)
+            await asyncio.to_thread(live.follow)
         watching = [asyncio.create_task(live.watch(settings.poll_seconds)) for live in lives.values()]
         yield
         for task in watching:

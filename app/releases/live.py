@@ -16,7 +16,7 @@ from app.errors import NoRelease
 from app.releases.release import Release, load_release
 from app.releases.store import ReleaseStore
 from app.retrieval import Document
-from app.store import ItemChanges, StoreUnusable
+from app.store import ItemChanges
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class LiveRelease:
         self._changes = changes
         self._changed: dict[str, Document | None] = {}
         self._last_change = 0
+        self._answered_change = 0
         self._complaint = ""
         self._lock = threading.RLock()
 
@@ -87,7 +88,6 @@ class LiveRelease:
             if loaded.name != wanted:
                 raise ContentInvalid(f"the bundle at {self.store.path(wanted)} calls itself {loaded.name}")
             with self._lock:
-                self._read_changes()
                 self.current, self._refused = self._with_changes(loaded), None
         except Exception as error:  # whatever is wrong with it, the one before goes on answering
             self._refuse(wanted, error)
@@ -116,37 +116,39 @@ class LiveRelease:
             StoreUnusable: they cannot be read.
         """
         with self._lock:
-            if self._read_changes() and self.current is not None:
+            self._read_changes()
+            if self._answered_change != self._last_change and self.current is not None:
                 self.current = self._with_changes(self.current)
 
-    def _read_changes(self) -> bool:
-        """Whether there were any that are new."""
-        found = [] if self._changes is None else self._changes.since(self.slot, self._last_change)
-        for change in found:
+    def _read_changes(self) -> None:
+        for change in [] if self._changes is None else self._changes.since(self.slot, self._last_change):
             self._changed[change.item] = None if change.content is None else Document(**change.content)
             self._last_change = change.number
-        return bool(found)
 
     def _with_changes(self, release: Release) -> Release:
-        if release.engine is None or not self._changed:
-            return release
-        faiss.omp_set_num_threads(1)
-        return replace(release, engine=release.engine.with_changes(self._changed))
+        if release.engine is not None and self._changed:
+            faiss.omp_set_num_threads(1)
+            release = replace(release, engine=release.engine.with_changes(self._changed))
+        self._answered_change = self._last_change
+        return release
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Load what is new in the slot and what has changed of its items; what goes wrong is logged and changes nothing."""
         self.refresh()
         try:
             self.follow_changes()
-        except StoreUnusable as error:
-            if str(error) != self._complaint:  # once, not at every try
-                logger.error("slot %s: changes of its items cannot be read: %s", self.slot, error)
-            self._complaint = str(error)
+            self._complaint = ""
+        except Exception as error:  # whatever is wrong with them, the watch goes on
+            reason = f"{type(error).__name__}: {error}"
+            if reason != self._complaint:  # once, not at every try
+                logger.error("slot %s: what has changed of its items cannot be answered: %s", self.slot, reason)
+            self._complaint = reason
 
     async def watch(self, seconds: float) -> None:
         """Look for a new release and for changed items every so many seconds, beside the event loop; ends when cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self._follow)
+            await asyncio.to_thread(self.follow)
 
     def _refuse(self, wanted: str, error: Exception) -> None:
         if wanted != self._refused:  # once, not at every try

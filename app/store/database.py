@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from app.store.errors import StoreUnusable
 
@@ -39,6 +39,10 @@ class Database:
                 f"the store's address {url!r} cannot be used: {error}; expected such as sqlite:///irgan.db"
             ) from error
         self._is_sqlite = self._engine.dialect.name == "sqlite"
+        if self._is_sqlite and self._url.database in {None, "", ":memory:"}:
+            raise StoreUnusable(
+                f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db"
+            )
         self._is_ready = False
         self._lock = threading.Lock()
         if self._is_sqlite:
@@ -47,9 +51,7 @@ class Database:
     @property
     def is_there(self) -> bool:
         """Whether anything can have been written."""
-        if not self._is_sqlite or self._url.database in {None, "", ":memory:"}:
-            return True
-        return Path(str(self._url.database)).is_file()
+        return self._is_ready or not self._is_sqlite or Path(str(self._url.database)).is_file()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -62,7 +64,7 @@ class Database:
             self._make_ready()
             with self._engine.begin() as connection:
                 yield connection
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             reason = getattr(error, "orig", None) or error
             shown = self._url.render_as_string(hide_password=True)
             raise StoreUnusable(f"the store {shown} cannot be used: {reason}; see IRGAN_STORE") from error
@@ -75,8 +77,8 @@ class Database:
         with self._lock:
             if self._is_ready:
                 return
-            if self._is_sqlite and self._url.database:
-                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            if self._is_sqlite:
+                Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
             METADATA.create_all(self._engine)
             self._is_ready = True
 

@@ -31,7 +31,7 @@ async def ask(app):
                 (await client.get("/metrics")).status_code,
             ]
 
-statuses = asyncio.run(ask(create_app(Settings(releases=sys.argv[1], slot="champion", store="sqlite:///:memory:"))))
+statuses = asyncio.run(ask(create_app(Settings(releases=sys.argv[1], slot="champion", store=sys.argv[2]))))
 print(json.dumps({"statuses": statuses, "modules": sorted(sys.modules)}))
 """
 
@@ -39,7 +39,11 @@ print(json.dumps({"statuses": statuses, "modules": sorted(sys.modules)}))
 def test_the_service_answers_without_ever_loading_torch_or_training(tmp_path):
     ReleaseStore(tmp_path / "releases").publish(write_bundle(make_draft(), tmp_path / "drafts"), "champion")
     ended = subprocess.run(
-        [sys.executable, "-c", _ANSWER, str(tmp_path / "releases")], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _ANSWER, str(tmp_path / "releases"), f"sqlite:///{tmp_path / 'irgan.db'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
