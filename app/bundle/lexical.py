@@ -151,6 +151,9 @@ class LexicalIndex:
             and starts[-1] == len(rows_P) == len(weights_P)
             and bool(np.all(np.diff(starts) >= 0))
             and (not len(rows_P) or (rows_P.min() >= 0 and rows_P.max() < num_documents))
+            and len(set(described["terms"])) == len(described["terms"])
+            and bool(np.all(np.isfinite(weights_P)))
+            and float(described["average_length"]) > 0
         )
         if not fits:
             raise ContentInvalid(f"{postings} and {terms.name} do not fit together; export the ranker again")

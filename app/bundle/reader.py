@@ -74,7 +74,7 @@ def read_bundle(path: Path) -> AnyBundle:
                 return load_recommender(path, manifest)
     except ContentInvalid:
         raise
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, pydantic.ValidationError) as error:
+    except Exception as error:  # archives, graphs and tokenizers raise what they like
         raise ContentInvalid(f"{path}: the content cannot be understood: {error}") from error
 
 
