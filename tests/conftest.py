@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,27 @@ import faiss
 import numpy as np
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from app.bundle import (
     BundleDraft,
     DataInfo,
+    FeatureDataInfo,
+    FeatureRanker,
+    Fusion,
     Histories,
     HistoryPolicy,
     IndexInfo,
+    LexicalIndex,
     LinearEncoder,
+    Mode,
     OnnxRescorer,
+    RerankDraft,
+    SearchDraft,
+    SearchModel,
     SplitInfo,
+    TextDataInfo,
+    TextEncoder,
     VectorModel,
     Vocabulary,
 )
@@ -144,3 +156,184 @@ def with_rescorer(draft: BundleDraft, *, candidates: int = 200, overlap: float =
     """The draft with a second stage that orders otherwise than the inner product does."""
     model = replace(draft.model, rescorer=make_rescorer(draft.model.item_vectors_ID, bend=bend), predicts_ratings=True)
     return replace(draft, model=model, candidates=candidates, overlap_at_100=overlap)
+
+
+WORDS = (
+    # fmt: off
+    "glacier",
+    "cave",
+    "ice",
+    "melts",
+    "water",
+    "river",
+    "stone",
+    "wind",
+    "light",
+    "sun",
+    "moon",
+    "star",
+    "wave",
+    "cell",
+    "gene",
+    "protein",
+    "drug",
+    "trial",
+    "dose",
+    "heart",
+    "lung",
+    "brain",
+    "blood",
+    "risk",
+    "study",
+    "result",
+    "theory",
+    "model",
+    "flow",
+    "wing",
+    "shock",
+    "heat",
+    # fmt: on
+)
+"""What made-up documents are made of; all are terms of their own, and none is a stop word."""
+
+
+def make_text_encoder(*, dim: int = 8, seed: int = 0, query_tokens: int = 16, document_tokens: int = 24) -> TextEncoder:
+    """Sums of one small integer vector a word: whatever order a machine adds them in, the sums and their products are exact."""
+    onnx = pytest.importorskip("onnx", reason="encoders are made with the package onnx, which the extra train brings")
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - only here
+
+    rng = np.random.default_rng(seed)
+    table_TD = rng.integers(-4, 5, size=(2 + len(WORDS), dim)).astype(np.float32)
+    table_TD[0] = 0.0  # padding
+    turns_DD = np.eye(dim, dtype=np.float32)
+    turns_DD[0, -1] = 1.0  # a query's vector is not that of the same text as a document
+    nodes = [
+        helper.make_node("Gather", ["table", "tokens"], ["words"], axis=0),
+        helper.make_node("ReduceSum", ["words", "axes"], ["documents"], keepdims=0),
+        helper.make_node("MatMul", ["documents", "turns"], ["queries"]),
+    ]
+    constants = {"table": table_TD, "turns": turns_DD, "axes": np.array([1], dtype=np.int64)}
+    graph = helper.make_graph(
+        nodes,
+        "encoder",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["B", "L"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", dim]) for name in TextEncoder.OUTPUTS],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return TextEncoder(model.SerializeToString(), make_tokenizer(), query_tokens=query_tokens, document_tokens=document_tokens)
+
+
+def make_tokenizer() -> str:
+    """A token a word; 0 is padding, 1 any other word."""
+    vocabulary = {word: token for token, word in enumerate(("[PAD]", "[UNK]", *WORDS))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return str(tokenizer.to_str())
+
+
+def make_texts(num_documents: int, *, seed: int = 0, longest: int = 12) -> list[str]:
+    """Made-up documents, frequent words first among `WORDS`; some are empty, some alike."""
+    rng = np.random.default_rng(seed)
+    shares = 1.0 / np.arange(1, len(WORDS) + 1)
+    lengths = rng.integers(0, longest + 1, size=num_documents)
+    return [" ".join(rng.choice(WORDS, size=length, p=shares / shares.sum())) for length in lengths]
+
+
+def make_search_draft(
+    texts: Sequence[str] | None = None,
+    *,
+    num_documents: int = 40,
+    dense: bool = True,
+    dim: int = 8,
+    seed: int = 0,
+    version: str = "v1",
+    mode: Mode | None = None,
+    fusion: Fusion | None = None,
+) -> SearchDraft:
+    """A search ranker over made-up documents `d0` …; titles, years and genres to filter by and to count."""
+    texts = make_texts(num_documents, seed=seed) if texts is None else list(texts)
+    num_documents = len(texts)
+    genres = np.array([["Comedy"], ["Drama", "War"], ["Comedy", "Drama"]], dtype=object)
+    table = pd.DataFrame(
+        {
+            "title": [f"Document {row}" for row in range(num_documents)],
+            "text": texts,
+            "year": 1980 + np.arange(num_documents) % 20,
+            "genres": [list(genres[row % 3]) for row in range(num_documents)],
+            "checked": np.arange(num_documents) % 2 == 0,
+        }
+    )
+    searched = [f"{title} {text}" for title, text in zip(table["title"], texts, strict=True)]
+    lexical = LexicalIndex.build(searched)
+    model, index, info = SearchModel(lexical, fusion=fusion or Fusion()), None, None
+    if dense:
+        encoder = make_text_encoder(dim=dim, seed=seed)
+        vectors_ID = encoder.encode_documents(searched)
+        model = SearchModel(lexical, vectors_ID, encoder, fusion or Fusion(), mode or "hybrid")
+        index = faiss.IndexFlatIP(dim)
+        index.add(vectors_ID)
+        info = IndexInfo(factory="Flat", recall_at_100=1.0, num_queries=1)
+    return SearchDraft(
+        name="texts",
+        version=version,
+        ranker="sample-text",
+        paper="—",
+        seed=seed,
+        config={},
+        data=TextDataInfo(
+            name="made-up",
+            fingerprint="0" * 64,
+            split=SplitInfo(name="none"),
+            language="english",
+            num_documents=num_documents,
+            num_queries=0,
+            num_judgements=0,
+        ),
+        model=model,
+        items=Vocabulary("item", [f"d{row}" for row in range(num_documents)]),
+        item_table=table,
+        index=index,
+        index_info=info,
+    )
+
+
+def make_rerank_draft(weights_F: Sequence[float] = (1.0, -2.0, 0.5), *, version: str = "v1") -> RerankDraft:
+    """A ranker of candidates whose score is a weighted sum of their features."""
+    onnx = pytest.importorskip(
+        "onnx", reason="rankers of features are made with the package onnx, which the extra train brings"
+    )
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 - only here
+
+    num_features = len(weights_F)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["features"], ["exact"], to=TensorProto.DOUBLE),
+            helper.make_node("MatMul", ["exact", "weights"], ["scores"]),
+        ],
+        "ranker",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["C", num_features])],
+        [helper.make_tensor_value_info("scores", TensorProto.DOUBLE, ["C"])],
+        [numpy_helper.from_array(np.array(weights_F, dtype=np.float64), "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return RerankDraft(
+        name="features",
+        version=version,
+        ranker="sample-features",
+        paper="—",
+        seed=0,
+        config={},
+        data=FeatureDataInfo(
+            name="made-up",
+            fingerprint="0" * 64,
+            split=SplitInfo(name="none"),
+            num_queries=1,
+            num_candidates=2,
+            num_features=num_features,
+        ),
+        model=FeatureRanker(model.SerializeToString()),
+    )
