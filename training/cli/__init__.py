@@ -10,6 +10,7 @@ from training.cli.data import data
 from training.cli.density import density
 from training.cli.evaluate import evaluate
 from training.cli.rankers import rankers
+from training.cli.related import related
 from training.cli.train import train
 
 
@@ -21,4 +22,5 @@ def commands(app: typer.Typer) -> None:
     app.command()(compare)
     app.command()(ablate)
     app.command()(density)
+    app.command()(related)
     app.command()(rankers)

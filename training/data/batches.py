@@ -25,8 +25,13 @@ def multi_hot(histories: Histories, num_items: int, device: torch.device) -> Ten
 
 def log_popularity(data: Interactions) -> Tensor:
     """The logarithm of each item's share of all likes, half a like added to each, float32 [I]: where a softmax over the items starts."""
-    popularity_I = torch.from_numpy(data.popularity()) + 0.5
-    return torch.log(popularity_I / popularity_I.sum())
+    return log_shares(torch.from_numpy(data.popularity()))
+
+
+def log_shares(counts_I: Tensor) -> Tensor:
+    """The same of any counts, float32 [I]."""
+    smoothed_I = counts_I + 0.5
+    return torch.log(smoothed_I / smoothed_I.sum())
 
 
 def liked_shares(data: Interactions) -> Tensor:

@@ -25,3 +25,8 @@ def with_dropout(hidden: Tensor, share: float, generator: torch.Generator | None
 def by_length(bags: Tensor) -> Tensor:
     """Each bag divided by its length, so that long ones weigh as much as short ones; an empty one stays empty."""
     return bags / bags.sum(dim=-1, keepdim=True).clamp(min=1.0)
+
+
+def by_norm(bags: Tensor) -> Tensor:
+    """Each bag scaled to a Euclidean norm of 1; an empty one stays empty."""
+    return bags / bags.square().sum(dim=-1, keepdim=True).sqrt().clamp(min=1e-12)

@@ -10,8 +10,8 @@ from training.config import RankerConfig
 from training.objectives.vae_gan import GanObjective
 
 
-class Config(RankerConfig):
-    """Hyper-parameters; defaults were chosen on parts of MovieLens 100K's training data."""
+class GameConfig(RankerConfig):
+    """How the game is played, whatever the bags are of; defaults were chosen on parts of MovieLens 100K's training data."""
 
     num_members: int = Field(default=4, ge=1)
     """Games played at once, each with its own three networks; the decoders' logits are averaged. The paper has one."""
@@ -61,6 +61,20 @@ class Config(RankerConfig):
     """Users."""
     num_epochs: int = Field(default=45, ge=1)
     """Length of the cosine; validation may choose to stop earlier on it."""
+
+    @model_validator(mode="after")
+    def _layer_exists(self) -> Self:
+        if self.similarity_layer > len(self.discriminator_hidden_sizes):
+            raise ValueError(
+                f"similarity_layer is {self.similarity_layer}, but the discriminator has "
+                f"{len(self.discriminator_hidden_sizes)} hidden layers"
+            )
+        return self
+
+
+class Config(GameConfig):
+    """Hyper-parameters of the ranker."""
+
     validation_fraction: float = Field(default=0.3, ge=0, lt=1)
     """Share of each user's events held out to choose the epoch; 0 takes the last epoch."""
     validation_members: int = Field(default=2, ge=1)
@@ -71,12 +85,3 @@ class Config(RankerConfig):
     """Looks without a better value after which the choosing stops."""
     validation_tolerance: float = Field(default=0.003, ge=0)
     """The last look that is at most this far below the best one chooses: so much is noise, and a cosine is better finished."""
-
-    @model_validator(mode="after")
-    def _layer_exists(self) -> Self:
-        if self.similarity_layer > len(self.discriminator_hidden_sizes):
-            raise ValueError(
-                f"similarity_layer is {self.similarity_layer}, but the discriminator has "
-                f"{len(self.discriminator_hidden_sizes)} hidden layers"
-            )
-        return self

@@ -5,6 +5,7 @@ Shapes: B users in the batch, I items, M members, Z latent dimensions, H units o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ from training.models.vae_gan import BagDiscriminator, Verdict
 from training.objectives import elbo
 from training.objectives import vae_gan as objectives
 from training.objectives.irgan import policy_log_probs
-from training.recipes.vae_gan.config import Config
+from training.recipes.vae_gan.config import GameConfig
 
 
 class Batch(NamedTuple):
@@ -60,7 +61,7 @@ class Losses(NamedTuple):
     discriminator: Tensor
 
 
-def hide(liked_BI: Tensor, *, num_members: int, config: Config, random: torch.Generator) -> Batch:
+def hide(liked_BI: Tensor, *, num_members: int, config: GameConfig, random: torch.Generator) -> Batch:
     """Hide each event from each member with the configured chance."""
     drawn_MBI = torch.rand(num_members, *liked_BI.shape, generator=random)
     visible_MBI = liked_BI * (drawn_MBI >= config.hidden_fraction).to(liked_BI.device)
@@ -70,17 +71,23 @@ def hide(liked_BI: Tensor, *, num_members: int, config: Config, random: torch.Ge
     return Batch(real_MBI, visible_MBI, real_MBI, torch.zeros_like(visible_MBI, dtype=torch.bool))
 
 
-def play(vae: Vae, discriminator: BagDiscriminator, batch: Batch, random: torch.Generator) -> Round:
+def play(
+    vae: Vae,
+    discriminator: BagDiscriminator,
+    batch: Batch,
+    random: torch.Generator,
+    inputs: Callable[[Tensor], Tensor] = by_length,
+) -> Round:
     """Encode, decode, decode from the prior, and judge; nothing learns yet.
 
     A decoded bag is the softmax times the number of targets, on top of what was excluded from it; from the prior, where nothing is
-    visible, it is the softmax times the length of the history.
+    visible, it is the softmax times the length of the history. `inputs` is what the encoder is given of the visible part.
     """
 
     def noise() -> Tensor:
         return torch.randn(mean_MBZ.shape, generator=random).to(mean_MBZ.device)
 
-    mean_MBZ, log_variance_MBZ = vae.encoder(by_length(batch.visible_MBI), random)
+    mean_MBZ, log_variance_MBZ = vae.encoder(inputs(batch.visible_MBI), random)
     logits_MBI = vae.decoder(elbo.gaussian_code(mean_MBZ, log_variance_MBZ, noise()), random)
     log_probs_MBI = policy_log_probs(logits_MBI.flatten(0, 1), excluded_BI=batch.excluded_MBI.flatten(0, 1)).view_as(logits_MBI)
     num_targets_MB1 = batch.target_MBI.sum(dim=-1, keepdim=True)
@@ -95,7 +102,7 @@ def play(vae: Vae, discriminator: BagDiscriminator, batch: Batch, random: torch.
     )
 
 
-def losses(played: Round, weights_MB: Tensor, kl_weight: float, config: Config) -> Losses:
+def losses(played: Round, weights_MB: Tensor, kl_weight: float, config: GameConfig) -> Losses:
     """The triple criterion, with the likelihood beside it.
 
     Args:
