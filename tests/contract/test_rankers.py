@@ -6,9 +6,7 @@ Shapes: U users, I items.
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -17,14 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from app.bundle import Histories, VectorModel, read_bundle
 from app.retrieval import Query, Recommender
+from tests.contract.common import check_settings, check_summary, interrupted_after, nothing_global_takes_part
 from tests.training.conftest import make_interactions
-from training.config import parse_config
 from training.data import Interactions, Split
-from training.errors import ConfigError, DataError, Interrupted
+from training.errors import DataError, Interrupted
 from training.evaluation import evaluate, ranked_rows
 from training.export import export_bundle
 from training.loop import Run
@@ -221,18 +218,13 @@ def test_the_seed_decides_and_nothing_global_takes_part(name: str, capsys: pytes
     """Trained again it is the same to the last bit, whatever state global generators are in; they and the data stay as they were."""
     train, first = split().train, trained(name)
     before = train.fingerprint()
-    np.random.seed(99)  # noqa: NPY002 - the global state is what is tested
-    torch.manual_seed(99)
-    numpy_state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002 - likewise
-    again = learn(name, train)
+    with nothing_global_takes_part(capsys):
+        again = learn(name, train)
     np.testing.assert_array_equal(again.model.item_vectors_ID, first.model.item_vectors_ID)
     users = np.arange(train.num_users)
     np.testing.assert_array_equal(again.model.scores(train.histories(), users), first.model.scores(train.histories(), users))
     np.testing.assert_array_equal(again.model.scores(people()), first.model.scores(people()))
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002 - likewise
-    assert torch.equal(torch.get_rng_state(), torch_state)
     assert train.fingerprint() == before
-    assert capsys.readouterr() == ("", "")
 
 
 @EVERY_RANKER
@@ -254,21 +246,6 @@ def test_interrupted_and_resumed_it_is_the_same_to_the_last_bit(name: str, tmp_p
         histories = split().train.histories()
         np.testing.assert_array_equal(mine.scores(histories, users), theirs.scores(histories, users))
         np.testing.assert_array_equal(mine.scores(people()), theirs.scores(people()))
-
-
-@contextmanager
-def interrupted_after(points: float) -> Iterator[None]:
-    """Ctrl-C in the epoch in which the curves come to have so many points, those of resumed epochs included."""
-    add = Run.scalar
-
-    def scalar(run: Run, name: str, value: float, step: int) -> None:
-        add(run, name, value, step)
-        if sum(map(len, run.curves.values())) >= points:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "scalar", scalar)
-        yield
 
 
 @EVERY_RANKER
@@ -409,20 +386,12 @@ def test_variants_of_a_ranker_answer_as_it_does(name: str) -> None:
 
 @EVERY_RANKER
 def test_settings_are_closed_frozen_and_described(name: str) -> None:
-    """A typo is refused, every setting says what it is, and what a bundle records of them makes them again."""
-    kind = RECOMMENDERS[name].config()
-    with pytest.raises(ConfigError, match="num_epochz: unknown setting"):
-        parse_config(kind, assignments=["num_epochz=3"])
-    assert kind.model_config["extra"] == "forbid"
-    assert kind.model_config["frozen"]
-    undescribed = [key for key, field in kind.model_fields.items() if not field.description]
-    assert undescribed == []
-    config = kind()
-    assert kind.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
+    """See `check_settings`."""
+    check_settings(RECOMMENDERS[name].config())
 
 
 @EVERY_RANKER
 def test_what_a_run_tells_of_itself_is_json(name: str) -> None:
     """The summary goes into the manifest, where no infinity and no array has a place."""
     for ranker in (trained(name), *([] if RECOMMENDERS[name].needs == "ratings" else [trained_on_clicks(name)])):
-        assert json.loads(json.dumps(dict(ranker.summary), allow_nan=False)) == dict(ranker.summary)
+        check_summary(ranker.summary)
