@@ -30,7 +30,9 @@ _WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTER}(?:{_LETTER}+|[{_MARKS}]+)+")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]{2,}")
 """The same for plain text, and faster."""
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
-_IS_SPACED = re.compile(rf"{_LETTER}|[{_MARKS}]")
+_IS_LETTER = re.compile(_LETTER)
+_IS_MARK = re.compile(rf"[{_MARKS}]")
+_IS_LETTER_OR_MARK = re.compile(rf"{_LETTER}|[{_MARKS}]")
 _CACHED_WORDS = 2**17
 _LONGEST_TERM = 64
 """Characters; longer words are no words, and would let one document fill the vocabulary."""
@@ -90,10 +92,12 @@ def _words(text: str) -> re.Pattern[str]:
 
 def _starts(word: str, text: str) -> Iterator[int]:
     """Where a word stands in a text by itself, not as a part of a longer one."""
-    belongs = _IS_UNSPACED if _IS_UNSPACED.match(word) else _IS_SPACED
+    letter, more = (_IS_UNSPACED, _IS_UNSPACED) if _IS_UNSPACED.match(word) else (_IS_LETTER, _IS_LETTER_OR_MARK)
     start = text.find(word)
     while start >= 0:
-        end = start + len(word)
-        if not (start and belongs.match(text, start - 1)) and not belongs.match(text, end):
+        end, before = start + len(word), start - 1
+        while before >= 0 and more is not letter and _IS_MARK.match(text, before):
+            before -= 1  # marks without a letter before them belong to no word
+        if not (before >= 0 and letter.match(text, before)) and not more.match(text, end):
             yield start
         start = text.find(word, end)

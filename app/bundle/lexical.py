@@ -142,7 +142,7 @@ class LexicalIndex:
             ContentInvalid: the two files do not fit together.
         """
         described = json.loads(terms.read_text(encoding="utf-8"))
-        with np.load(postings, allow_pickle=False) as stored:
+        with postings.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             weights_P, rows_P, starts = stored["weights"], stored["rows"], stored["starts"]
         num_documents = int(described["documents"])
         fits = (

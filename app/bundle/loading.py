@@ -42,7 +42,12 @@ class Needed:
 
 def read_array(path: Path, *, mapped: bool = False) -> np.ndarray:
     """An array that cannot be written to."""
-    array: np.ndarray = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    array: np.ndarray
+    if mapped:
+        array = np.lib.format.open_memmap(path, mode="r")
+    else:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
     array.flags.writeable = False
     # A plain view: the pages stay mapped, and arithmetic does not pay for the memmap subclass.
     return array.view(np.ndarray)

@@ -15,6 +15,7 @@ from app.bundle import (
     BundleNotFound,
     ContentInvalid,
     FileDamaged,
+    Fusion,
     ManifestInvalid,
     SchemaUnsupported,
     read_bundle,
@@ -190,7 +191,7 @@ def test_pickled_arrays_are_never_loaded(folder):
         read_bundle(folder)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_the_golden_bundle_of_every_schema_is_still_read(version):
     """Written once, with the first release that had the schema, and kept: the five top rows of each known user must never change."""
     bundle = read_bundle(GOLDEN / f"schema-{version}")
@@ -198,8 +199,29 @@ def test_the_golden_bundle_of_every_schema_is_still_read(version):
     assert bundle.manifest.schema_version == version
     top = np.argsort(-bundle.model.scores(bundle.seen), axis=1, kind="stable")[:, :5]
     assert top.tolist() == expected["top_rows"]
+    if "lexical" in expected:
+        scores_I = bundle.lexical.scores(expected["lexical"]["query"])
+        np.testing.assert_allclose(scores_I[:8], expected["lexical"]["scores"], rtol=1e-6)
     if "ratings" in expected:
         np.testing.assert_allclose(bundle.model.ratings(bundle.seen)[:, :3], expected["ratings"], rtol=1e-6)
+
+
+def test_the_golden_search_bundle_is_still_read():
+    """Scores of every document in every mode must never change; null where nothing is found."""
+    bundle = read_bundle(GOLDEN / "schema-3-search")
+    expected = json.loads((GOLDEN / "schema-3-search.expected.json").read_text())
+    modes = {"lexical": ("lexical", None), "dense": ("dense", None), "hybrid": ("hybrid", None)}
+    modes["reciprocal-ranks"] = ("hybrid", Fusion("reciprocal-ranks", 0.5))
+    assert expected["scores"].keys() == modes.keys()
+    for name, (mode, fusion) in modes.items():
+        wanted = [-np.inf if score is None else score for score in expected["scores"][name]]
+        np.testing.assert_allclose(bundle.model.scores(expected["query"], mode, fusion), wanted, rtol=1e-6)
+
+
+def test_the_golden_bundle_of_reranking_is_still_read():
+    bundle = read_bundle(GOLDEN / "schema-3-rerank")
+    expected = json.loads((GOLDEN / "schema-3-rerank.expected.json").read_text())
+    np.testing.assert_allclose(bundle.model.scores(np.array(expected["features"])), expected["scores"], rtol=1e-12)
 
 
 def test_there_is_a_golden_bundle_of_every_schema():
