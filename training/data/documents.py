@@ -178,13 +178,14 @@ def _texts(table: Table, column: str) -> pd.Series:
         DataError: values that are no text.
     """
     values = table.frame[column]
-    if values.dtype == object:
-        bad = ~values.map(lambda value: isinstance(value, str | int | float) or value is None).to_numpy(dtype=bool)
-        if bad.any():
-            shown = values.map(str)
-            remedy = "expected a text; correct these, or name another column"
-            raise table.complaint(bad, f"no text (column {column!r})", remedy, values=shown)
-    return values.map(as_text, na_action="ignore").astype("str").fillna("")
+    if values.dtype != object:
+        return values.astype("str").fillna("")
+    bad = ~values.map(lambda value: value is None or isinstance(value, str | bytes | int | float)).to_numpy(dtype=bool)
+    if bad.any():
+        remedy = "expected a text; correct these, or name another column"
+        raise table.complaint(bad, f"no text (column {column!r})", remedy, values=values.map(str))
+    texts = values.map(lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
+    return texts.map(as_text, na_action="ignore").astype("str").fillna("")
 
 
 def _metadata(table: Table, name: str, taken: set[str]) -> dict[str, pd.Series]:

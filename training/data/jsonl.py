@@ -92,6 +92,7 @@ def json_column(values: list[Any]) -> pd.Series:
 
     Where kinds are mixed, all become text, and objects become their JSON.
     """
+    values = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]  # Parquet's lists within objects
     kinds = {type(value) for value in values} - {type(None)}
     if kinds == {list}:
         inner = {type(element) for value in values if value for element in value}
@@ -107,4 +108,4 @@ def json_column(values: list[Any]) -> pd.Series:
 
 def as_text(value: Any) -> str:
     """A JSON value as people write it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY).decode()

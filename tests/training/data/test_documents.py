@@ -140,12 +140,13 @@ def _fits(value: object) -> bool:
             return True
 
 
-def test_the_column_of_ids_is_not_metadata_twice(tmp_path: Path) -> None:
-    """Bundles keep ids in a column of this name, which other values must not take."""
-    records = [{"_id": "a", "id": "7", "text": "x"}]
+def test_metadata_take_no_name_that_means_something_else(tmp_path: Path) -> None:
+    """Bundles keep ids in a column `id`, and a document is found by its `title` and `text`."""
+    records = [{"_id": "a", "id": "7", "text": "x", "metadata": {"title": "not the document's own"}}]
     collection = load_collection(str(put(tmp_path, beir(corpus=lines(*records), queries=None, qrels__test=None))))
     assert collection.documents.ids == ("a",)
-    assert list(collection.item_table) == ["text"]
+    assert list(collection.item_table) == ["text", "metadata_title"]
+    assert collection.texts() == ["x"]
 
 
 def test_windows_files_read_the_same(tmp_path: Path) -> None:
@@ -177,6 +178,26 @@ def test_plain_files_of_documents(tmp_path: Path, form: str) -> None:
     assert collection.item_table["text"].tolist() == ['say "x",\nthen y', "z"]
     assert collection.item_table["year"].tolist() == [1979, 1999]
     assert list(collection.item_table) == ["title", "text", "year"]
+
+
+def test_parquet_files_with_types_of_their_own(tmp_path: Path) -> None:
+    """Numbers and dates as texts, text as bytes, categories, and metadata in an object with lists; a list is no text."""
+    dates = pd.to_datetime(["2020-01-01", "2021-01-01"])
+    texts: list[Any] = [[5, 6], [b"caf\xc3\xa9", b"y"], pd.Categorical(["x", "y"]), dates, [True, False]]
+    wanted = [["5", "6"], ["café", "y"], ["x", "y"], ["2020-01-01", "2021-01-01"], ["True", "False"]]
+    path = tmp_path / "mine.parquet"
+    for column, found in zip(texts, wanted, strict=True):
+        pd.DataFrame({"id": [1.0, 2.0], "text": column}).to_parquet(path)
+        collection = load_collection(str(path))
+        assert (collection.documents.ids, collection.texts()) == (("1", "2"), found)
+    metadata = [{"year": 1, "tags": ["a"], "text": "x"}, {"year": None, "tags": [], "text": "y"}]
+    pd.DataFrame({"id": ["a", "b"], "text": ["x", "y"], "metadata": metadata, "day": dates}).to_parquet(path)
+    table = load_collection(str(path)).item_table
+    assert table["tags"].tolist() == [["a"], []]
+    assert list(table) == ["text", "year", "tags", "metadata_text", "day"]
+    table.to_parquet(tmp_path / "again.parquet")
+    pd.DataFrame({"id": ["a"], "text": [["x"]]}).to_parquet(path)
+    assert "no text (column 'text') in 1 row (row 1: " in complaint(path)
 
 
 def test_options_say_which_column_is_which(tmp_path: Path) -> None:
