@@ -160,6 +160,12 @@ RANKERS: dict[str, RankerSpec] = {
             needs="documents",
             figures="SciFact: nDCG@10 .679; Cranfield: nDCG@10 .430",
         ),
+        _search(
+            "irgan-text",
+            "training.recipes.irgan_text",
+            "Wang et al. 2017, IRGAN; both players are text encoders",
+            needs="documents, and judged queries to learn from",
+        ),
         _rerank("irgan-ltr", "training.recipes.irgan_ltr", "Wang et al. 2017, IRGAN"),
         _rerank(
             "lambdamart",

@@ -215,6 +215,31 @@ def pairwise_loss(positive_logits_N: Tensor, negative_logits_N: Tensor, weights_
     return (weights_N * functional.softplus(negative_logits_N - positive_logits_N)).sum()
 
 
+def pairwise_logits(logits_BI: Tensor, positive_logits_B1: Tensor) -> Tensor:
+    """f_φ(d, q) − f_φ(d⁺, q): the logit of the pair ⟨d, d⁺⟩, that d is the better answer of the two (Wang et al. 2017, section 2.4).
+
+    What a discriminator says of pairs takes the place of what it says of documents: `rewards` turns it into what the generator gets
+    for d, and `pairwise_discriminator_loss` teaches it.
+    """
+    return logits_BI - positive_logits_B1
+
+
+def pairwise_discriminator_loss(pair_logits_BI: Tensor, negative_probs_BI: Tensor, weights_B: Tensor) -> Tensor:
+    """−Σ_q w_q E_pθ[log σ(f_φ(d⁺) − f_φ(d))], the pair-wise game of section 2.4, the expectation over d computed exactly.
+
+    Both orders of a pair say the same, so that log D of the true order is log(1 − D) of the generated one.
+
+    Args:
+        pair_logits_BI: as `pairwise_logits` gives them.
+        negative_probs_BI: the distribution that d comes from; it leaves d⁺ out.
+        weights_B: w.
+
+    Returns:
+        A scalar, nats.
+    """
+    return (weights_B * (negative_probs_BI * functional.softplus(pair_logits_BI)).sum(dim=1)).sum()
+
+
 def hardest(logits_NK: Tensor, candidates_NK: Tensor, excluded_NK: Tensor) -> tuple[Tensor, Tensor]:
     """The candidate with the greatest logit in each row that is not excluded.
 

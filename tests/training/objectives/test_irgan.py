@@ -211,3 +211,19 @@ def test_the_hardest_candidate_is_never_an_excluded_one() -> None:
     items_N, found_N = objectives.hardest(logits_NK, candidates_NK, excluded_NK)
     assert items_N[0] == 12
     assert found_N.tolist() == [True, False]
+
+
+def test_the_pairwise_discriminator_is_taught_by_every_pair_as_often_as_it_is_picked() -> None:
+    """−Σ_q w Σ_d p(d) log σ(f(d⁺) − f(d)) summed pair by pair; a pair of equals costs log 2."""
+    rng = torch.Generator().manual_seed(0)
+    logits_BI, probs_BI = torch.randn(2, 4, generator=rng), torch.rand(2, 4, generator=rng)
+    positives, weights_B = [1, 3], torch.tensor([0.25, 2.0])
+    wanted = 0.0
+    for row, positive in enumerate(positives):
+        for item in range(4):
+            margin = logits_BI[row, positive] - logits_BI[row, item]
+            wanted -= float(weights_B[row] * probs_BI[row, item] * torch.log(torch.sigmoid(margin)))
+    pairs_BI = objectives.pairwise_logits(logits_BI, logits_BI[[0, 1], positives][:, None])
+    assert objectives.pairwise_discriminator_loss(pairs_BI, probs_BI, weights_B).item() == pytest.approx(wanted, rel=1e-5)
+    even = objectives.pairwise_discriminator_loss(torch.zeros(1, 4), torch.full((1, 4), 0.25), torch.ones(1))
+    assert even.item() == pytest.approx(math.log(2.0))
