@@ -117,8 +117,8 @@ class TextSplit:
         train: what a ranker may learn from, validation included.
         test: what it is measured on.
         train_candidates, test_candidates: the pairs that compete, where not all documents do; else None.
-        valid_queries: rows of those training queries that the data set gives for validation (a part `dev` or `valid`); None where it
-            gives none, and a recipe sets some apart itself.
+        valid_queries: rows of those training queries that the data set gives for validation (a part `dev` or `valid`), those with
+            candidates and no answer among them; None where it gives none, and a recipe sets some apart itself.
     """
 
     collection: Collection
