@@ -166,6 +166,12 @@ RANKERS: dict[str, RankerSpec] = {
             "Wang et al. 2017, IRGAN; both players are text encoders",
             needs="documents, and judged queries to learn from",
         ),
+        _search(
+            "irgan-qa",
+            "training.recipes.irgan_qa",
+            "Wang et al. 2017, IRGAN; QA-CNN, or heads over a sentence encoder",
+            needs="documents, and questions with answers and candidates",
+        ),
         _rerank("irgan-ltr", "training.recipes.irgan_ltr", "Wang et al. 2017, IRGAN"),
         _rerank(
             "lambdamart",
