@@ -48,6 +48,8 @@ class ItemCards:
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
     """A value that JSON has; missing values become null, times ISO 8601."""
     match value:
+        case np.generic():  # first, since some of them are Python's floats too
+            return plain(value.item())
         case None | bool() | int() | str():
             return value
         case float():
@@ -56,8 +58,6 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types
             return [plain(element) for element in value]
         case dict():
             return {str(key): plain(element) for key, element in value.items()}
-        case np.generic():
-            return plain(value.item())
         case _ if pd.isna(value):
             return None
         case _:

@@ -90,12 +90,10 @@ class Catalogue:
     def counts(self, name: str, rows: Iterable[int]) -> Counter[Scalar]:
         """How many of some items have each value of a field; none where the field is not theirs."""
         counted: Counter[Scalar] = Counter()
-        if name not in self.table:
-            return counted
-        values = self.table[name].to_numpy()
-        for row in rows:
-            value = plain(values[row])
-            counted.update(value if isinstance(value, list) else () if value is None else (value,))
+        if name in self.table:
+            for value in map(plain, self.table[name].take(list(rows)).tolist()):
+                values = value if isinstance(value, list) else [value]
+                counted.update({one for one in values if isinstance(one, str | int | float | bool)})
         return counted
 
 

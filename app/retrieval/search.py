@@ -282,7 +282,7 @@ class SearchEngine:
         own, later = self.catalogue.filters, self._additions.catalogue.filters
         for name in names:
             if name not in own.fields and name not in later.fields:
-                raise no_such_field(name, own.fields | later.fields, place)
+                raise no_such_field(name, later.fields | own.fields, place)
 
     def _checked(self, mode: Mode | None) -> Mode:
         mode = mode or self.mode

@@ -280,6 +280,24 @@ def test_facets_show_the_twenty_most_frequent_values():
     assert len(found.facets["title"]) == 20 and {one["count"] for one in found.facets["title"]} == {1}
 
 
+def test_facets_count_values_of_every_type():
+    """Once an item, however often it has the value; what is no value is not counted."""
+    draft = make_search_draft(["ice"] * 4)
+    draft.item_table["price"] = [1.5, 1.5, float("nan"), 2.0]
+    draft.item_table["made"] = np.array(["2020-01-01", "NaT", "2020-01-01", "2021-01-01"], dtype="datetime64[ns]")
+    draft.item_table["tags"] = [["a", "a", None], None, ["b", "a"], []]
+    draft.item_table["nested"] = [{"a": 1}, None, {"a": 2}, {"a": 1}]
+    facets = ("price", "made", "tags", "nested")
+    found = engine_of(draft).search(SearchQuestion("ice", facets=facets))
+    assert [[(one["value"], one["count"]) for one in found.facets[name]] for name in facets] == [
+        [(1.5, 2), (2.0, 1)],
+        [("2020-01-01T00:00:00", 2), ("2021-01-01T00:00:00", 1)],
+        [("a", 2), ("b", 1)],
+        [],
+    ]
+    assert {type(one["value"]) for one in found.facets["price"]} == {float}
+
+
 # pages
 
 
