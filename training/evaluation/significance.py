@@ -2,6 +2,8 @@
 
 Everything is paired: both rankers answered the same users, so what counts is each user's difference.
 
+Whoever the users are: the queries of search are meant as well.
+
 Shapes: U users, M columns (a metric of a ranker, or a difference of two), R resamples.
 """
 
@@ -16,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 from training.errors import ConfigError, DataError
+from training.evaluation.paired_tests import holm, sign_flip_p_values, t_p_values, wilcoxon_p_values
 
 Method = Literal["percentile", "bca"]
 Test = Literal["randomisation", "t", "wilcoxon"]
@@ -26,6 +29,7 @@ TESTS: tuple[Test, ...] = get_args(Test)
 NUM_RESAMPLES = 10_000
 LEVEL = 0.95
 
+_ONE = {"users": "user", "queries": "query"}
 _CELLS = 4_000_000
 """Drawn users held at once."""
 _DECIMALS = 12
@@ -168,7 +172,7 @@ def compare_rankers(
     num_users = len(differences_UM)
     if num_users < 2:
         raise DataError(
-            f"{num_users} {unit.removesuffix('s')} to compare rankers on; expected at least 2 {unit} with a positive in the test part"
+            f"{num_users} {_ONE.get(unit, unit)} to compare rankers on; expected at least 2 {unit} with a positive in the test part"
         )
     intervals = mean_intervals(differences_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
     flips = np.random.default_rng([seed, 1])
@@ -280,53 +284,3 @@ def _bca_tails(values_UM: np.ndarray, means_RM: np.ndarray, tails: np.ndarray) -
     shifted_M2 = bias_M1 + stats.norm.ppf(tails)
     quantiles_M2: np.ndarray = stats.norm.cdf(bias_M1 + shifted_M2 / (1.0 - acceleration_M1 * shifted_M2))
     return quantiles_M2
-
-
-def sign_flip_p_values(differences_UM: np.ndarray, rng: np.random.Generator, num_resamples: int) -> np.ndarray:
-    """Paired randomisation test of the mean, two-sided, float64 [M].
-
-    If the two rankers were the same, every user's difference could as well have the other sign. All 2^U patterns of signs are
-    tried where they are no more than `num_resamples`, which makes p exact; else random ones, and p = (1 + as extreme) / (1 + R).
-    """
-    num_users = len(differences_UM)
-    total_M = differences_UM.sum(axis=0)
-    slack_M = 1e-12 * np.abs(differences_UM).sum(axis=0)  # a pattern as extreme as the one found must not fail by rounding
-    is_exact = num_users < 63 and 2**num_users <= num_resamples
-    rows = max(1, _CELLS // num_users)
-    extreme_M = np.zeros(differences_UM.shape[1], dtype=np.int64)
-    tried = 2**num_users if is_exact else num_resamples
-    for start in range(0, tried, rows):
-        size = min(rows, tried - start)
-        if is_exact:
-            kept_RU = np.arange(start, start + size)[:, None] >> np.arange(num_users) & 1
-        else:
-            kept_RU = rng.integers(0, 2, (size, num_users), dtype=np.int8)
-        totals_RM = 2.0 * (kept_RU.astype(np.float64) @ differences_UM) - total_M
-        extreme_M += np.count_nonzero(np.abs(totals_RM) >= np.abs(total_M) - slack_M, axis=0)
-    p_values_M: np.ndarray = extreme_M / tried if is_exact else (1 + extreme_M) / (1 + tried)
-    return p_values_M
-
-
-def t_p_values(differences_UM: np.ndarray) -> np.ndarray:
-    """Paired t-test, two-sided, float64 [M]; where all differences are equal, 1 if they are zero and 0 if not."""
-    num_users = len(differences_UM)
-    mean_M = differences_UM.mean(axis=0)
-    error_M = differences_UM.std(axis=0, ddof=1) / np.sqrt(num_users)
-    without_spread_M = np.where(mean_M == 0, 0.0, np.inf)
-    t_M = np.divide(np.abs(mean_M), error_M, out=without_spread_M, where=np.ptp(differences_UM, axis=0) > 0)
-    p_values_M: np.ndarray = 2.0 * stats.t.sf(t_M, num_users - 1)
-    return p_values_M
-
-
-def wilcoxon_p_values(differences_UM: np.ndarray) -> np.ndarray:
-    """Wilcoxon's signed-rank test, two-sided, float64 [M]; users without a difference are left out, 1 if nobody has one."""
-    return np.array([stats.wilcoxon(column).pvalue if column.any() else 1.0 for column in differences_UM.T])
-
-
-def holm(p_values_M: np.ndarray) -> np.ndarray:
-    """Holm's step-down correction (1979): the chance of even one false finding among the M stays below the level, float64 [M]."""
-    order = np.argsort(p_values_M, kind="stable")
-    num_left = np.arange(len(p_values_M), 0, -1)
-    adjusted_M = np.empty(len(p_values_M))
-    adjusted_M[order] = np.minimum(1.0, np.maximum.accumulate(num_left * p_values_M[order]))
-    return adjusted_M

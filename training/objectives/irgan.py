@@ -64,7 +64,8 @@ def draw(probs_BI: Tensor, rows_N: Tensor, generator: torch.Generator) -> Tensor
         Items, int64 [N].
     """
     cumulative_BI = probs_BI.detach().double().cumsum(dim=1)
-    cumulative_BI = cumulative_BI / cumulative_BI[:, -1:]
+    # A row without any probability must not turn to NaN, which would put the whole line out of order.
+    cumulative_BI = cumulative_BI / cumulative_BI[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)
     # Row b occupies (b, b + 1] of one ascending line, so that users may have different numbers of draws.
     line = (cumulative_BI + torch.arange(len(probs_BI), device=probs_BI.device)[:, None]).flatten()
     uniform_N = torch.rand(len(rows_N), generator=generator).to(probs_BI.device)

@@ -10,15 +10,14 @@ import pytest
 from scipy import stats
 
 from training.errors import ConfigError, DataError
+from training.evaluation.paired_tests import holm, sign_flip_p_values, t_p_values, wilcoxon_p_values
 from training.evaluation.significance import (
     bootstrap_means,
     compare_rankers,
     figure,
-    holm,
     mean_intervals,
-    sign_flip_p_values,
-    t_p_values,
-    wilcoxon_p_values,
+    metric_intervals,
+    over_seeds,
 )
 
 
@@ -177,3 +176,23 @@ def test_what_cannot_be_compared_is_refused():
         compare_rankers({"a": {"AP": np.ones(1)}, "b": {"AP": np.zeros(1)}}, ["AP"])
     with pytest.raises(ConfigError, match="expected at least 2"):
         compare_rankers({"a": {"AP": np.ones(3)}}, ["AP"])
+
+
+def test_intervals_of_all_metrics_are_those_of_their_columns() -> None:
+    """One draw serves them all, so each is what it would be alone."""
+    values_UM = differences(40)
+    found = metric_intervals(with_rankers(values_UM), num_resamples=500)
+    alone = mean_intervals(values_UM, num_resamples=500)
+    assert [found[f"r{m}"]["AP"] for m in range(4)] == alone
+
+
+def test_trainings_are_averaged_user_by_user_before_they_are_compared() -> None:
+    """Two seeds that err on different users are one ranker whose users differ less; sentences name what the users are."""
+    one = {"AP": np.array([1.0, 0.0, 0.5])}
+    other = {"AP": np.array([0.0, 1.0, 0.5])}
+    mean = over_seeds([one, other])
+    assert mean["AP"].tolist() == [0.5, 0.5, 0.5]
+    (found,) = compare_rankers({"a": mean, "b": {"AP": np.zeros(3)}}, ["AP"], unit="queries")
+    assert "3 of 3 queries better, 0 worse" in found.sentence
+    with pytest.raises(DataError, match="1 query to compare rankers on; expected at least 2 queries"):
+        compare_rankers({"a": {"AP": np.ones(1)}, "b": {"AP": np.zeros(1)}}, ["AP"], unit="queries")

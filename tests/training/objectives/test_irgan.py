@@ -117,6 +117,13 @@ def test_draws_follow_the_distribution_row_by_row() -> None:
         assert ((shares_I - probs_BI[row]).abs() <= 4 * errors_I).all()
 
 
+def test_a_row_without_any_probability_leaves_the_draws_of_the_others_alone() -> None:
+    """A query that has nothing to be picked, between two that have one item each."""
+    probs_BI = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    items_N = objectives.draw(probs_BI, torch.tensor([0, 2, 2, 0]), torch.Generator().manual_seed(0))
+    assert items_N.tolist() == [1, 0, 0, 1]
+
+
 def test_masked_items_have_no_probability_and_a_fully_masked_user_no_nan() -> None:
     """Excluded items get exactly 0, the others still sum to 1; gradients stay finite in both rows."""
     logits_BI = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
