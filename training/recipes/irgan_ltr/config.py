@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from training.config import RankerConfig
 from training.data.candidates import Gains
 from training.evaluation.committees import EpochChoice
+from training.models.features import Activation
 from training.objectives.irgan import Baseline, GeneratorObjective
 
 
@@ -25,6 +26,8 @@ class Config(RankerConfig):
     The paper has one pair."""
     hidden_size: int = Field(default=64, ge=1)
     """Hidden units of each player; 46, one a feature, in the paper."""
+    activation: Activation = "relu"
+    """Of hidden units; `tanh` in the official code."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of hidden units switched off in training."""
     batch_size: int = Field(default=64, ge=1)
@@ -36,9 +39,9 @@ class Config(RankerConfig):
 
     pretraining: Literal["likelihood", "ranknet"] = "likelihood"
     """How the generator starts: by the softmax likelihood of relevant documents, or pair by pair."""
-    num_epochs: int = Field(default=15, ge=1)
+    num_epochs: int = Field(default=20, ge=1)
     """Passes of the pre-training over the queries, the length of its cosine."""
-    learning_rate: float = Field(default=1e-2, gt=0)
+    learning_rate: float = Field(default=5e-3, gt=0)
     """Of AdamW in the pre-training, on a cosine to zero."""
     weight_decay: float = Field(default=2.0, ge=0)
     """Of AdamW in the pre-training."""
@@ -51,11 +54,11 @@ class Config(RankerConfig):
     """Passes of the discriminator over the queries a round."""
     generator_steps: int = Field(default=1, ge=1)
     """Passes of the generator over the queries a round."""
-    generator_learning_rate: float = Field(default=1e-2, gt=0)
+    generator_learning_rate: float = Field(default=5e-3, gt=0)
     """Of AdamW in the game, on a cosine to zero."""
     generator_weight_decay: float = Field(default=2.0, ge=0)
     """Of AdamW in the game."""
-    discriminator_learning_rate: float = Field(default=1e-2, gt=0)
+    discriminator_learning_rate: float = Field(default=5e-3, gt=0)
     """Of AdamW, on a cosine to zero."""
     discriminator_weight_decay: float = Field(default=2.0, ge=0)
     """Of AdamW."""

@@ -112,6 +112,7 @@ def play(
             num_features=pretrained.num_features,
             num_members=config.num_members,
             hidden_size=config.hidden_size,
+            activation=config.activation,
             dropout=config.dropout,
             generator=jury_random,
         ).to(run.device),
