@@ -16,7 +16,7 @@ from training.data.candidates import CandidateBatch, Candidates, Gains
 from training.evaluation.rerank import evaluate_scores
 from training.evaluation.selection import EarlyStopping
 from training.loop import Phase, Run
-from training.models.features import FeatureCommittee, Standardiser
+from training.models.features import Activation, FeatureCommittee, Standardiser
 
 EpochChoice = Literal["last", "validation"]
 METRIC = "mean of AP and nDCG@10"
@@ -128,6 +128,11 @@ class Learning(Protocol):
         ...
 
     @property
+    def activation(self) -> Activation:
+        """Of hidden units."""
+        ...
+
+    @property
     def dropout(self) -> float:
         """Share of hidden units switched off in training."""
         ...
@@ -195,6 +200,7 @@ def learn_committee(
         num_features=valid.judged.num_features,
         num_members=config.num_members,
         hidden_size=config.hidden_size,
+        activation=config.activation,
         dropout=config.dropout,
         generator=random,
     ).to(run.device)

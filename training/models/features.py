@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from training.models.layers import normal, with_dropout
+
+Activation = Literal["relu", "tanh"]
 
 _OUTPUT_SCALE = 0.1
 """Standard deviation of a first score, so that first policies are near uniform."""
@@ -43,7 +46,7 @@ class Standardiser(nn.Module):
 
 
 class FeatureCommittee(nn.Module):
-    """M networks that are trained at once; member m scores v_m · tanh(b_m + x W_m), or v_m · x without hidden units.
+    """M networks that are trained at once; member m scores v_m · a(b_m + x W_m), or v_m · x without hidden units.
 
     Scores have no bias: rankings of a query's candidates would not feel it.
 
@@ -51,16 +54,25 @@ class FeatureCommittee(nn.Module):
         num_features: F.
         num_members: M.
         hidden_size: H; 0 for linear scores.
+        activation: a.
         dropout: share of hidden units that training switches off.
         generator: of the first weights.
     """
 
     def __init__(
-        self, *, num_features: int, num_members: int, hidden_size: int, dropout: float, generator: torch.Generator
+        self,
+        *,
+        num_features: int,
+        num_members: int,
+        hidden_size: int,
+        activation: Activation,
+        dropout: float,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.num_features = num_features
         self.hidden_size = hidden_size
+        self.activation = torch.relu if activation == "relu" else torch.tanh
         self.dropout = dropout
         last = hidden_size or num_features
         if hidden_size:
@@ -78,7 +90,7 @@ class FeatureCommittee(nn.Module):
         """
         hidden_MNH = features_NF.expand(len(self.output_MH1), *features_NF.shape)
         if self.hidden_size:
-            hidden_MNH = torch.tanh(torch.baddbmm(self.input_bias_M1H, hidden_MNH, self.input_MFH))
+            hidden_MNH = self.activation(torch.baddbmm(self.input_bias_M1H, hidden_MNH, self.input_MFH))
             hidden_MNH = with_dropout(hidden_MNH, self.dropout, generator)
         return (hidden_MNH @ self.output_MH1)[..., 0]
 

@@ -13,7 +13,7 @@ from training.data.candidates import CandidateBatch, Gains
 from training.evaluation.committees import EpochChoice, learn_committee, prepare
 from training.export import export_features
 from training.loop import Run
-from training.models.features import FeatureScorer
+from training.models.features import Activation, FeatureScorer
 from training.objectives.irgan import policy_log_probs
 from training.objectives.learning_to_rank import listnet_loss, top_one_probs
 from training.ranker import TrainedReranker
@@ -26,6 +26,8 @@ class Config(RankerConfig):
     """Hidden units; 0 is the linear network of the paper."""
     num_members: int = Field(default=1, ge=1)
     """Networks that are trained at once and whose scores are averaged; one in the paper."""
+    activation: Activation = "relu"
+    """Of hidden units."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of hidden units switched off in training."""
     target: Literal["gains", "softmax"] = "gains"

@@ -12,7 +12,7 @@ from training.data.candidates import CandidateBatch
 from training.evaluation.committees import EpochChoice, learn_committee, prepare
 from training.export import export_features
 from training.loop import Run
-from training.models.features import FeatureScorer
+from training.models.features import Activation, FeatureScorer
 from training.objectives.learning_to_rank import ranknet_loss
 from training.ranker import TrainedReranker
 
@@ -24,6 +24,8 @@ class Config(RankerConfig):
     """Hidden units; 0 for linear scores."""
     num_members: int = Field(default=1, ge=1)
     """Networks that are trained at once and whose scores are averaged; one in the paper."""
+    activation: Activation = "tanh"
+    """Of hidden units; `tanh` in the paper."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of hidden units switched off in training."""
     query_weight_exponent: float = Field(default=0.5, ge=0, le=1)
