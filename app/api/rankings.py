@@ -116,7 +116,7 @@ async def similar_items(
     check_limit(request.app.state.settings, query.k, "max_k", "query.k")
     release = answering(request, request.app.state.live, RecommenderRelease)
     gathering: Gathering = request.app.state.gathering
-    deleted = () if release.engine is None else release.engine.deleted
+    deleted = _deleted(release)
     if item_id in deleted:
         raise UnknownId("item", [item_id])
     likeness = Likeness(item_id, query.k, query.conditions(), query.diversity, deleted)
@@ -138,9 +138,14 @@ async def _answered(request: Request, question: Question) -> Response:
 
 
 def _without_deleted(release: RecommenderRelease, question: Question) -> Question:
-    """The question, not to be answered with items that were deleted since the bundle was made."""
-    deleted = () if release.engine is None else release.engine.deleted
+    """The question, not to be answered with items that were deleted."""
+    deleted = _deleted(release)
     return replace(question, exclude=[*question.exclude, *deleted]) if deleted else question
+
+
+def _deleted(release: RecommenderRelease) -> frozenset[str]:
+    """Items that were deleted since the bundle was made."""
+    return frozenset() if release.engine is None else release.engine.deleted
 
 
 def _rank_all(release: RecommenderRelease, questions: list[Question]) -> list[Ranking]:

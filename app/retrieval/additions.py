@@ -15,6 +15,11 @@ from app.bundle import LexicalIndex
 from app.retrieval.catalogue import Catalogue, Document
 from app.retrieval.dense import DenseSearch
 
+_CHUNK = 256
+"""Additions whose words are looked up together; a change makes this many anew, not all."""
+
+_Postings = dict[str, tuple[list[int], list[float]]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Addition:
@@ -73,19 +78,20 @@ class Additions:
         additions: J of them, with distinct ids.
         catalogue: of the release that they come to.
         lexical: its index; a term that no document of it has gets the idf of one that none has.
+        before: what there was before the latest change; most of it is still right.
     """
 
-    def __init__(self, additions: Sequence[Addition], catalogue: Catalogue, lexical: LexicalIndex) -> None:
+    def __init__(
+        self, additions: Sequence[Addition], catalogue: Catalogue, lexical: LexicalIndex, before: Additions | None = None
+    ) -> None:
         self.additions = tuple(additions)
         self.catalogue = catalogue.beside([addition.document for addition in additions])
         self._analyzer = lexical.analyzer
-        # Lists: they are written anew with every change, and only those of a query's terms are read.
-        self._postings: dict[str, tuple[list[int], list[float]]] = {}
-        for row, addition in enumerate(additions):
-            for term, weight in addition.weights.items():
-                rows, weights = self._postings.setdefault(term, ([], []))
-                rows.append(row)
-                weights.append(weight)
+        known: dict[tuple[Addition, ...], _Postings] = {} if before is None else before._postings
+        chunks = [self.additions[start : start + _CHUNK] for start in range(0, len(additions), _CHUNK)]
+        self._postings: dict[tuple[Addition, ...], _Postings] = {
+            chunk: known.get(chunk) or _postings(chunk) for chunk in chunks
+        }
         self._vectors_JD = vectors_of(additions)
 
     def __len__(self) -> int:
@@ -94,12 +100,26 @@ class Additions:
     def lexical_scores(self, text: str) -> np.ndarray:
         """BM25 of every one, float64 [J]."""
         scores_J = np.zeros(len(self))
-        for term in self._analyzer.terms(text) if len(self) else ():
-            if term in self._postings:
-                rows, weights = self._postings[term]
-                scores_J[rows] += weights
+        terms = self._analyzer.terms(text) if len(self) else []
+        for number, postings in enumerate(self._postings.values()):
+            scores_of_chunk = scores_J[number * _CHUNK :]
+            for term in terms:
+                if term in postings:
+                    rows, weights = postings[term]
+                    scores_of_chunk[rows] += weights
         return scores_J
 
     def dense_scores(self, query_D: np.ndarray) -> np.ndarray:
         """Inner products, float64 [J]."""
         return inner_products(self._vectors_JD, query_D)
+
+
+def _postings(additions: Sequence[Addition]) -> _Postings:
+    """Term → the places of the additions that have it, and its weights in them; lists, since few of them are ever read."""
+    postings: _Postings = {}
+    for place, addition in enumerate(additions):
+        for term, weight in addition.weights.items():
+            places, weights = postings.setdefault(term, ([], []))
+            places.append(place)
+            weights.append(weight)
+    return postings

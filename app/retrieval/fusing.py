@@ -240,4 +240,4 @@ def _merged(signals: Signals, found: tuple[np.ndarray, np.ndarray], scores_J: np
         return Ranked(rows[:k], scores[:k], total)
     added = np.flatnonzero(signals.allowed_J)
     rows_C = np.concatenate([rows, added + signals.num_items])
-    return Ranked(*best(rows_C, np.concatenate([scores, scores_J[added]]), k), total)
+    return Ranked(*top(rows_C, np.concatenate([scores, scores_J[added]]), k), total)

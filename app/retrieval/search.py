@@ -15,7 +15,7 @@ import numpy as np
 
 from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, moments_of
 from app.errors import FilterInvalid, QueryInvalid
-from app.retrieval.additions import Addition, Additions, inner_products, lexical_scores, read_documents, vectors_of
+from app.retrieval.additions import Additions, inner_products, lexical_scores, read_documents, vectors_of
 from app.retrieval.catalogue import Catalogue, Document, most_frequent
 from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
 from app.retrieval.filters import Condition, Scalar, no_such_field
@@ -109,7 +109,7 @@ class SearchEngine:
         mode: the bundle's own.
         tastes: the query vector of a user and what it is multiplied with, for personal answers; None where no users are known.
         additions: documents that came later, or have changed.
-        removed: ids of the bundle's items that were deleted or have changed.
+        deleted: ids of what is there no more.
     """
 
     def __init__(
@@ -122,19 +122,19 @@ class SearchEngine:
         mode: Mode,
         tastes: Tastes | None = None,
         additions: Additions | None = None,
-        removed: frozenset[str] = frozenset(),
+        deleted: frozenset[str] = frozenset(),
     ) -> None:
         self.catalogue = catalogue
         self.mode: Mode = mode
         self.fusion = fusion
-        self.deleted: tuple[str, ...] = ()
+        self.deleted = deleted
         self._lexical = lexical
         self._dense = dense
         self._tastes = tastes
         self._additions = Additions((), catalogue, lexical) if additions is None else additions
-        self._removed = removed
         self._stays_I: np.ndarray | None = None
-        gone = [row for item in removed if (row := catalogue.items.find(item)) is not None]
+        changed = (*deleted, *self._additions.catalogue.items.ids)
+        gone = [row for item in changed if (row := catalogue.items.find(item)) is not None]
         if gone:
             self._stays_I = np.ones(len(catalogue), dtype=bool)
             self._stays_I[gone] = False
@@ -165,23 +165,22 @@ class SearchEngine:
 
     def with_changes(self, changes: Mapping[str, Document | None]) -> SearchEngine:
         """The same bundle, and all that has changed since it was made: by id the document as it is now, or None for a deleted one."""
-        known = {id(addition.document): addition for addition in self._additions.additions}
+        read = {id(addition.document): addition for addition in self._additions.additions}
         documents = [document for document in changes.values() if document is not None]
-        new = [document for document in documents if id(document) not in known]
-        read = dict(zip(map(id, new), read_documents(new, self.catalogue, self._lexical, self._dense), strict=True))
-        additions: list[Addition] = [(known | read)[id(document)] for document in documents]
-        engine = SearchEngine(
+        new = [document for document in documents if id(document) not in read]
+        for addition in read_documents(new, self.catalogue, self._lexical, self._dense):
+            read[id(addition.document)] = addition
+        additions = [read[id(document)] for document in documents]
+        return SearchEngine(
             self.catalogue,
             self._lexical,
             self._dense,
             fusion=self.fusion,
             mode=self.mode,
             tastes=self._tastes,
-            additions=Additions(additions, self.catalogue, self._lexical),
-            removed=frozenset(changes),
+            additions=Additions(additions, self.catalogue, self._lexical, self._additions),
+            deleted=frozenset(item for item, document in changes.items() if document is None),
         )
-        engine.deleted = tuple(item for item, document in changes.items() if document is None)
-        return engine
 
     def search(self, question: SearchQuestion) -> Found:
         """The best documents for a text.
@@ -252,7 +251,7 @@ class SearchEngine:
 
     def holds(self, item: str) -> bool:
         """Whether an item is there now."""
-        return item in self._additions.catalogue.items or (item in self.catalogue.items and item not in self._removed)
+        return item in self._additions.catalogue.items or (item in self.catalogue.items and item not in self.deleted)
 
     def check(self, document: Document) -> None:
         """Whether a document's metadata fit those of the items that are there.

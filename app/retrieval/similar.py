@@ -5,7 +5,7 @@ Shapes: I items, D dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -34,7 +34,7 @@ class Likeness:
     k: int = 10
     filters: tuple[Condition, ...] = ()
     diversity: float = 0.0
-    exclude: tuple[str, ...] = ()
+    exclude: Collection[str] = ()
 
 
 class SimilarItems:

@@ -164,11 +164,11 @@ def test_of_changes_the_last_word_counts_and_what_is_known_is_not_read_again(mon
     first = document("n1", "glacier glacier")
     one = engine.with_changes({"n1": first, "d3": None})
     assert one.holds("n1") and not one.holds("d3") and not engine.holds("n1") and engine.holds("d3")
-    assert one.deleted == ("d3",)
+    assert one.deleted == {"d3"}
     read = []
     monkeypatch.setattr("app.retrieval.search.read_documents", lambda documents, *_: read.extend(documents) or [])
     two = one.with_changes({"n1": first, "d3": None, "d4": None})
-    assert read == [] and two.holds("n1") and two.deleted == ("d3", "d4")
+    assert read == [] and two.holds("n1") and two.deleted == {"d3", "d4"}
     monkeypatch.undo()
     three = two.with_changes({"n1": None, "d3": document("d3", "heat"), "d4": None})
     assert not three.holds("n1") and three.holds("d3")
