@@ -118,7 +118,7 @@ def test_the_memory_moves_documents_that_were_answers_and_no_others() -> None:
     rng = np.random.default_rng(0)
     queries_QE, documents_IE = rng.normal(size=(10, 8)).astype(np.float32), rng.normal(size=(20, 8)).astype(np.float32)
     pairs = Pairs(np.arange(10), np.arange(10), np.ones(10, dtype=np.float32))
-    memory = remember(queries_QE, documents_IE, pairs)
+    memory = remember(queries_QE, documents_IE, pairs, neighbour_share=0.0)
     vectors_ID = memory.vectors(documents_IE, 0.7, 0.2)
     np.testing.assert_array_equal(vectors_ID[10:], np.concatenate([documents_IE[10:], np.zeros((10, 1))], axis=1))
 
@@ -139,10 +139,22 @@ def test_a_document_of_many_queries_is_divided_by_the_root_of_their_number() -> 
     """Four equal queries move it twice as far as one, and its threshold is twice as high."""
     rng = np.random.default_rng(1)
     queries_QE = np.concatenate([np.repeat(rng.normal(size=(1, 4)), 5, axis=0), rng.normal(size=(6, 4))])
-    documents = np.array([0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7])
-    memory = remember(queries_QE.astype(np.float32), rng.normal(size=(9, 4)), Pairs(np.arange(11), documents, np.ones(11)))
+    pairs = Pairs(np.arange(11), np.array([0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7]), np.ones(11))
+    memory = remember(queries_QE.astype(np.float32), rng.normal(size=(9, 4)), pairs, neighbour_share=0.0)
     np.testing.assert_allclose(memory.moves_IE[0], 2 * memory.moves_IE[1], rtol=1e-5)
     assert memory.sizes_I[:2].tolist() == [2.0, 1.0]
+
+
+def test_what_a_query_shares_with_the_neighbourhood_is_not_remembered() -> None:
+    """A query that says of document 0 what its ten nearest neighbours say does not move it; what it says beyond that does."""
+    rng = np.random.default_rng(2)
+    documents_IE = np.concatenate([rng.normal(size=(11, 4)) + 8.0, rng.normal(size=(30, 4)) - 2.0])
+    subject_E = documents_IE[1:11].mean(axis=0) - documents_IE.mean(axis=0)
+    for beyond, is_moved in ((np.zeros(4), False), (np.array([0.0, 1.0, 0.0, 0.0]), True)):
+        query_E = 0.5 * subject_E + beyond
+        queries_QE = np.stack([query_E, -query_E])  # their mean is 0
+        memory = remember(queries_QE, documents_IE, Pairs(np.arange(2), np.array([0, 20]), np.ones(2)), neighbour_share=0.5)
+        assert bool(np.abs(memory.moves_IE[0]).max() > 1e-3) == is_moved
 
 
 def test_memories_of_too_little_are_empty() -> None:

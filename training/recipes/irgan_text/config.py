@@ -29,7 +29,7 @@ class Config(RankerConfig):
 
     head_rank: int = Field(default=64, ge=0)
     """Rank of what the heads add to the body's vectors."""
-    head: Literal["shared", "query", "both"] = "shared"
+    head: Literal["shared", "query", "both"] = "query"
     """`shared`: one head for queries and documents; `query`: documents keep the body's vectors; `both`: one each."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of a head's components, and of the CNN's units, that training switches off."""
@@ -44,7 +44,7 @@ class Config(RankerConfig):
 
     num_pseudo_epochs: int = Field(default=4, ge=0)
     """Passes over the collection before any judgement is used, each title asking for its own document; only for a body that learns."""
-    num_epochs: int = Field(default=10, ge=0)
+    num_epochs: int = Field(default=6, ge=0)
     """Passes over the judged pairs at most; validation may choose fewer, or none."""
     batch_size: int = Field(default=64, ge=1)
     """Pairs of a query and a relevant document."""
@@ -72,10 +72,10 @@ class Config(RankerConfig):
     refresh_every: int = Field(default=2, ge=1)
     """Epochs after which the shortlists and the generator's choice among them are made anew."""
 
-    memory_weight: Weight | Literal["validation"] = "validation"
-    """What the training queries of a document weigh beside its own text; `validation` chooses among 0, 0.25, 0.5 and 1."""
-    memory_threshold: float | Literal["validation"] = "validation"
-    """How like a document's training queries a query must be to gain from them; `validation` chooses among 0, 0.1, 0.2, 0.3 and 0.4."""
+    memory_weight: Weight | Literal["validation"] = 0.7
+    """What the training queries of a document weigh beside its own text; `validation` chooses among 0, 0.3, 0.5, 0.7 and 1."""
+    memory_threshold: float | Literal["validation"] = 0.2
+    """How like a document's training queries a query must be to gain from them; `validation` chooses among 0, 0.1, 0.2 and 0.3."""
 
     validation_fraction: float = Field(default=0.3, ge=0, lt=1)
     """Share of the training queries that choose; half of them at random, half so that none of their documents is learned from."""
