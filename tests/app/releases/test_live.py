@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 
 import pytest
 
-from app.bundle import write_bundle
+from app.bundle import write_bundle, write_search
 from app.errors import NoRelease
 from app.releases import LiveRelease, ReleaseStore, live
-from app.retrieval import Query
-from tests.conftest import make_draft
+from app.retrieval import Document, Query
+from app.store import Database, ItemChanges
+from tests.conftest import make_draft, make_search_draft
 
 
 @pytest.fixture
@@ -151,3 +153,91 @@ def test_the_watch_finds_what_is_published(store):
         return following.release().name
 
     assert asyncio.run(asyncio.wait_for(story(), 30)) == "sample/v1"
+
+
+# changes of items
+
+
+@pytest.fixture
+def changes(tmp_path: Path) -> ItemChanges:
+    return ItemChanges(Database(f"sqlite:///{tmp_path / 'irgan.db'}"))
+
+
+def publish_texts(store: ReleaseStore, version: str = "v1") -> None:
+    draft = make_search_draft(num_documents=20, version=version)
+    store.publish(write_search(draft, store.folder.parent / "drafts"), "champion")
+
+
+def holds(following: LiveRelease) -> set[str]:
+    """Which of the made-up additions are there."""
+    engine = following.release().engine
+    return {item for number in range(60) if engine.holds(item := f"n{number}")}
+
+
+def test_changes_are_known_when_they_are_written_and_to_others_when_they_look(store, changes):
+    publish_texts(store)
+    one, other = LiveRelease(store, "champion", changes), LiveRelease(store, "champion", changes)
+    for following in (one, other):
+        following.follow()
+    before = other.release()
+    one.change({"n1": Document("n1", None, "ice"), "d3": None})
+    assert holds(one) == {"n1"} and not one.release().engine.holds("d3") and holds(other) == set()
+    other.follow()
+    assert holds(other) == {"n1"} and not other.release().engine.holds("d3")
+    assert not before.engine.holds("n1") and before.engine.holds("d3")  # who began before ends as they began
+    same = other.release()
+    other.follow()
+    assert other.release() is same  # where nothing is new, nothing is made
+
+
+def test_changes_come_along_to_the_next_release(store, changes):
+    publish_texts(store)
+    following = LiveRelease(store, "champion", changes)
+    following.follow()
+    following.change({"n1": Document("n1", None, "ice")})
+    publish_texts(store, "v2")
+    following.refresh()
+    assert following.release().name == "texts/v2" and holds(following) == {"n1"}
+
+
+def test_changes_made_while_releases_come_are_never_lost(store, changes):
+    """Four threads change items while another swaps releases back and forth."""
+    publish_texts(store, "v1")
+    publish_texts(store, "v2")
+    following = LiveRelease(store, "champion", changes)
+    following.follow()
+
+    def change(number: int) -> None:
+        for count in range(8):
+            following.change({f"n{number * 10 + count}": Document(f"n{number * 10 + count}", None, "ice")})
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        other = "v1" if following.release().name == "texts/v2" else "v2"
+        store.pointer("champion").write_text(f"texts/{other}\n")
+        following.follow()
+    for thread in threads:
+        thread.join()
+    assert following.num_swaps >= 2
+    assert holds(following) == {f"n{number * 10 + count}" for number in range(4) for count in range(8)}
+
+
+def test_changes_that_cannot_be_answered_are_tried_again_and_the_watch_goes_on(store, changes, monkeypatch, caplog):
+    publish_texts(store)
+    following = LiveRelease(store, "champion", changes)
+    following.follow()
+    changes.write("champion", {"n1": {"id": "n1", "text": "ice"}})
+
+    def failing(*_: object) -> None:
+        raise RuntimeError("no memory left")
+
+    with monkeypatch.context() as broken, caplog.at_level(logging.ERROR):
+        broken.setattr("app.retrieval.search.read_documents", failing)
+        for _ in range(3):
+            following.follow()
+        assert holds(following) == set()
+        assert [record.levelname for record in caplog.records] == ["ERROR"] and "no memory left" in caplog.text
+    following.follow()
+    assert holds(following) == {"n1"}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.retrieval import ExactIndex, FaissIndex
+from app.retrieval.index import exact_scores
 
 
 def _vectors(num_items: int, dim: int = 16, seed: int = 0) -> np.ndarray:
@@ -103,3 +104,14 @@ def test_searching_with_a_filter_leaves_the_index_as_it_was(factory, parameter):
     owner = index.hnsw if parameter == "efSearch" else index
     assert getattr(owner, parameter) == 7
     assert faiss.serialize_index(index).tobytes() == before
+
+
+def test_a_rows_score_does_not_depend_on_what_else_is_asked_for():
+    """To the last bit, of vectors whose sums round; pages of answers rely on it."""
+    rng = np.random.default_rng(0)
+    vectors_ID = rng.normal(size=(50, 384)).astype(np.float32)
+    query_D = rng.normal(size=384).astype(np.float32)
+    all_I = exact_scores(vectors_ID, query_D, np.arange(50))
+    for size in (1, 2, 3, 5, 8):
+        rows = rng.choice(50, size=size, replace=False)
+        assert exact_scores(vectors_ID, query_D, rows).tolist() == all_I[rows].tolist()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.bundle import Fusion, read_bundle, write_bundle, write_search
+from app.bundle.search import best_rows
 from app.errors import FilterInvalid, QueryInvalid
 from app.releases.release import RecommenderRelease
 from app.retrieval import Catalogue, Condition, Document, Place, SearchEngine, SearchQuestion
@@ -91,20 +92,23 @@ def test_candidates_are_taken_until_nothing_can_be_missing(fusion):
 
 
 def test_the_best_by_both_is_found_though_it_leads_neither_ranking():
-    """By words the second half is nothing and the first half leads in order; by vectors the other way round; row 700 is good in both."""
-    vectors = np.zeros((1500, 8), dtype=np.float32)
-    texts = ["ice " + "wind " * (1 + row % 200) if row < 700 else "water" for row in range(1500)]
-    texts[700] = "ice " + "wind " * 150
+    """The first 700 match by words, the last 799 by vectors, all a little better than the one that matches by both."""
+    texts = ["ice " + "wind " * (10 + row % 5) if row < 700 else "water" for row in range(1500)]
+    texts[700] = "ice " + "wind " * 15
     draft = make_search_draft(texts)
     query_D = draft.model.query("ice")
-    vectors[700:] = query_D * np.linspace(2.0, 1.0, 800, dtype=np.float32)[:, None]
-    vectors[700] = query_D
-    model = replace(draft.model, document_vectors_ID=vectors)
+    vectors_ID = np.zeros((1500, 8), dtype=np.float32)
+    vectors_ID[700:] = query_D * np.linspace(1.02, 1.0, 800, dtype=np.float32)[:, None]
+    vectors_ID[700] = query_D * np.float32(0.999)
+    model = replace(draft.model, document_vectors_ID=vectors_ID)
+    assert best_rows(model.scores("ice", "lexical"), 1000).tolist().index(700) == 700
+    assert best_rows(model.scores("ice", "dense"), 1000).tolist().index(700) == 799
     engine = engine_of(replace(draft, model=model))
     for weight in (0.5, 1.0, 2.0):
         fusion = Fusion("standardised", weight)
-        found = engine.search(SearchQuestion("ice", "hybrid", fusion, k=1))
-        assert (found.rows[0], found.scores[0]) == expected(model, "ice", "hybrid", fusion)[0]
+        wanted = expected(model, "ice", "hybrid", fusion)[:3]
+        found = engine.search(SearchQuestion("ice", "hybrid", fusion, k=3))
+        assert list(zip(found.rows, found.scores, strict=True)) == wanted and wanted[0][0] == 700
 
 
 def test_a_bundle_ranks_as_its_draft_does(tmp_path):
