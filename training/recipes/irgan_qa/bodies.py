@@ -61,11 +61,13 @@ class CnnBody:
     """Cosines of one CNN's vectors for questions and answers."""
 
     def __init__(self, data: TextSplit, config: Config, run: Run) -> None:
+        assert config.document_tokens is not None
         self._config, self._device = config, run.device
+        self._most_tokens = config.document_tokens
         self._texts = data.collection.texts()
         self._tokenizer_json = learn_subwords(self._texts, config.num_tokens)
         tokenizer = Tokenizer.from_str(self._tokenizer_json)
-        tokenizer.enable_truncation(config.document_tokens)
+        tokenizer.enable_truncation(self._most_tokens)
         self._document_tokens = [encoding.ids for encoding in tokenizer.encode_batch(self._texts)]
         tokenizer.enable_truncation(config.query_tokens)
         self._query_tokens = [encoding.ids for encoding in tokenizer.encode_batch(list(data.collection.query_texts))]
@@ -111,7 +113,7 @@ class CnnBody:
             self._tokenizer_json,
             num_tokens=self._config.num_tokens,
             query_tokens=self._config.query_tokens,
-            document_tokens=self._config.document_tokens,
+            document_tokens=self._most_tokens,
         )
         return encoder, encoder.encode_documents(self._texts)
 
@@ -134,6 +136,8 @@ class MinilmBody:
 
     def __init__(self, data: TextSplit, config: Config, run: Run) -> None:
         self._config, self._device = config, run.device
+        assert config.document_tokens is not None
+        self._document_tokens = config.document_tokens
         collection = data.collection
         known = np.unique(data.train.query_rows)
         encoded_NF = encode_layers(
@@ -145,7 +149,7 @@ class MinilmBody:
         queries_QF = np.zeros((len(collection.query_texts), NUM_FEATURES), dtype=np.float32)
         queries_QF[known] = encoded_NF
         documents_IF = encode_layers(
-            collection.texts(), max_tokens=config.document_tokens, device=run.device, progress=run.progress
+            collection.texts(), max_tokens=self._document_tokens, device=run.device, progress=run.progress
         )
         self._queries_QF, self._documents_IF = torch.from_numpy(queries_QF), torch.from_numpy(documents_IF)
         self._query_scaling = _Scaling(torch.from_numpy(encoded_NF))
@@ -180,7 +184,7 @@ class MinilmBody:
             minilm.tokenizer_json(),
             num_tokens=minilm.NUM_TOKENS,
             query_tokens=self._config.query_tokens,
-            document_tokens=self._config.document_tokens,
+            document_tokens=self._document_tokens,
         )
         return encoder, np.ascontiguousarray(documents_ID, dtype=np.float32)
 

@@ -17,8 +17,8 @@ class Config(RankerConfig):
 
     body: Literal["cnn", "minilm"] = "cnn"
     """What reads the texts: the paper's convolutions over subwords, or heads over the frozen sentence encoder all-MiniLM-L6-v2."""
-    num_members: int = Field(default=2, ge=1)
-    """Encoders, trained one after the other; their scores are averaged. The paper has one."""
+    num_members: int | None = Field(default=None, ge=1)
+    """Encoders, trained one after the other; their scores are averaged. None: 1 with `cnn`, as in the paper, 4 with `minilm`."""
 
     num_tokens: int = Field(default=8_000, ge=300)
     """With `body=cnn`: the vocabulary of subwords."""
@@ -28,14 +28,14 @@ class Config(RankerConfig):
     """With `body=cnn`: dimensions of a subword; official code: 100."""
     widths: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3, 5)
     """With `body=cnn`: subwords in a window; the paper's."""
-    num_filters: int = Field(default=100, ge=1)
+    num_filters: int = Field(default=50, ge=1)
     """With `body=cnn`: of each width; official code: 500."""
     rank: int = Field(default=32, ge=1)
     """With `body=minilm`: of the heads."""
     query_tokens: int = Field(default=32, ge=3)
     """Where questions are cut off."""
-    document_tokens: int = Field(default=64, ge=3)
-    """Where answers are cut off."""
+    document_tokens: int | None = Field(default=None, ge=3)
+    """Where answers are cut off; None: 40 with `cnn`, 64 with `minilm`."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of units switched off in training; None: 0.2 with `cnn`, 0.3 with `minilm`."""
@@ -43,8 +43,11 @@ class Config(RankerConfig):
     """Of AdamW."""
     batch_size: int = Field(default=32, ge=1)
     """Questions."""
-    num_random: int = Field(default=64, ge=0)
-    """Random documents in the pool of a batch, beside the questions' own candidates."""
+    num_random: int = Field(default=16, ge=0)
+    """Random documents in the pool of a batch in pre-training, beside the questions' own candidates."""
+    num_random_picked: int = Field(default=0, ge=0)
+    """Random documents in the pool that the generator picks from. Official code: all of its 100. Where a question has no other candidates,
+    as many as in pre-training."""
 
     pretraining: Literal["hinge", "likelihood"] = "hinge"
     """Of QA-CNN. `hinge`: right answers against uniform picks from the pool; `likelihood`: softmax over a question's own candidates."""
@@ -63,13 +66,13 @@ class Config(RankerConfig):
     player: Literal["discriminator", "generator"] = "discriminator"
     """Who answers in the end."""
     discriminator_loss: Literal["logistic", "hinge"] = "logistic"
-    """Of right answers against the picks: −log σ of the difference, as in the paper's pair-wise case; `hinge`: official code."""
-    discriminator_temperature: float = Field(default=0.05, gt=0)
-    """τ of the difference in the logistic loss."""
+    """Of right answers against the picks: −log σ of the difference, the paper's, or as in pre-training and in the official code."""
+    discriminator_temperature: Annotated[float, Field(gt=0)] | None = None
+    """τ of the difference in the logistic loss; None: 0.05 with `cnn`, 0.1 with `minilm`."""
     num_rounds: int | None = Field(default=None, ge=0)
-    """Passes of the game over the questions; validation chooses the moment. None: 5 with `cnn`, 15 with `minilm`; 0 ends with pre-training."""
+    """Passes of the game over the questions; validation chooses the moment. None: 6 with `cnn`, 8 with `minilm`; 0 ends with pre-training."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
-    """Of AdamW, of the discriminator in the game, on a cosine; None: as in pre-training."""
+    """Of AdamW, of the discriminator in the game, on a cosine; None: 2e-3 with `cnn`, 1e-3 with `minilm`."""
     generator_learning_rate: float = Field(default=1e-3, gt=0)
     """Of AdamW, of the generator."""
     temperature: float = Field(default=0.1, gt=0)
@@ -92,24 +95,31 @@ class Config(RankerConfig):
 
     def resolved(self) -> Self:
         """The same with the body's own defaults in place of every `None`."""
-        own: dict[str, Any] = dict(_OF_BODY[self.body])
-        own["learning_rate"] = self.pretraining_learning_rate or own["pretraining_learning_rate"]
-        return self.model_copy(update={name: value for name, value in own.items() if getattr(self, name) is None})
+        own = {name: value for name, value in _OF_BODY[self.body].items() if getattr(self, name) is None}
+        return self.model_copy(update=own)
 
 
 _OF_BODY: dict[str, dict[str, Any]] = {
     "cnn": {
+        "num_members": 1,
+        "document_tokens": 40,
         "dropout": 0.2,
         "margin": 0.2,
         "num_pretraining_epochs": 5,
-        "num_rounds": 5,
+        "num_rounds": 6,
+        "discriminator_temperature": 0.05,
         "pretraining_learning_rate": 2e-3,
+        "learning_rate": 2e-3,
     },
     "minilm": {
+        "num_members": 4,
+        "document_tokens": 64,
         "dropout": 0.3,
         "margin": 0.2,
         "num_pretraining_epochs": 15,
-        "num_rounds": 15,
+        "num_rounds": 8,
+        "discriminator_temperature": 0.1,
         "pretraining_learning_rate": 3e-3,
+        "learning_rate": 1e-3,
     },
 }

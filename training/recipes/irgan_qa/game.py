@@ -92,6 +92,7 @@ def discriminator_turn(
     if config.discriminator_loss == "hinge":
         loss = answers.hinge_loss(scores_BN, batch.right_BN, picks_BN, margin=config.margin)
     else:
+        assert config.discriminator_temperature is not None
         loss = answers.logistic_loss(scores_BN, batch.right_BN, picks_BN, temperature=config.discriminator_temperature)
     player.step(loss)
     own = (picks_BN * batch.own_BN).sum(dim=1).mean().item()

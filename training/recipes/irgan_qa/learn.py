@@ -55,7 +55,16 @@ def pretrain(lesson: Lesson, member: int) -> Any:
     def turn(batch: Batch) -> dict[str, float]:
         return pretraining_turn(player, batch, body=lesson.body, config=config, random=random)
 
-    _learn(lesson, f"pretraining-{member}", config.num_pretraining_epochs, turn, ranking=player, other=None, random=random)
+    _learn(
+        lesson,
+        f"pretraining-{member}",
+        config.num_pretraining_epochs,
+        turn,
+        config.num_random,
+        ranking=player,
+        other=None,
+        random=random,
+    )
     return model
 
 
@@ -78,8 +87,11 @@ def play(lesson: Lesson, pretrained: Any, member: int) -> Any:
             told |= generator_turn(generator, batch, judge=judge, body=body, config=config, random=random)
         return told
 
+    # Without candidates of its own a question would have nothing to pick from; the twin has the pool of pre-training.
+    bare = config.adversary == "none" or not lesson.fit.whole
+    num_random = config.num_random if bare else config.num_random_picked
     ranking, other = (discriminator, generator) if config.player == "discriminator" else (generator, discriminator)
-    _learn(lesson, f"game-{member}", config.num_rounds, turn, ranking=ranking, other=other, random=random)
+    _learn(lesson, f"game-{member}", config.num_rounds, turn, num_random, ranking=ranking, other=other, random=random)
     return ranking.model
 
 
@@ -88,6 +100,7 @@ def _learn(
     name: str,
     num_epochs: int | None,
     turn: Turn,
+    num_random: int,
     *,
     ranking: Player,
     other: Player | None,
@@ -111,7 +124,7 @@ def _learn(
 
     with run.phase(name, num_epochs, best=stopping.best, random=random, **stateful) as phase:
         for epoch in phase:
-            batches = lesson.fit.batches(config.batch_size, config.num_random, random, run.device)
+            batches = lesson.fit.batches(config.batch_size, num_random, random, run.device)
             phase.log_means([turn(batch) for batch in batches])
             stopping.look(phase, epoch, measure, model.state_dict())
     assert stopping.best.state is not None

@@ -30,6 +30,7 @@ def train(data: TextSplit, config: Config, run: Run) -> TrainedSearch:
     lesson = Lesson(body, fit, valid, config, run)
     pretrained: list[Any] = []
     players: list[Any] = []
+    assert config.num_members is not None
     for member in range(config.num_members):
         pretrained.append(pretrain(lesson, member))
         if config.num_rounds:
