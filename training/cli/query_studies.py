@@ -24,7 +24,7 @@ from training.cli.studies import (
 from training.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from app.bundle import Mode, SearchBundle, SplitInfo
+    from app.bundle import FeatureDataInfo, Mode, SearchBundle, TextDataInfo
     from training.data import FeatureSplit, TextSplit
     from training.evaluation.query_entrants import Judged
     from training.evaluation.query_study import QueryStudy
@@ -124,9 +124,9 @@ def study_bundles(
 
 
 def _searched(paths: Sequence[Path], data: RecordedDataFlags, texts: TextFlags, mode: str | None, depth: int | None) -> Judged:
-    from app.bundle import MODES, SearchBundle, read_bundle  # noqa: PLC0415 - heavy
+    from app.bundle import SearchBundle, read_bundle  # noqa: PLC0415 - heavy
     from training.evaluation.entrants import bundle_folder, named_apart  # noqa: PLC0415 - heavy
-    from training.evaluation.query_entrants import common_text_data, judge_search  # noqa: PLC0415 - heavy
+    from training.evaluation.query_entrants import check_same_data, judge_search  # noqa: PLC0415 - heavy
 
     asked = [(bundle_folder(path), own) for path, own in map(_without_mode, paths)]
     loaded: list[SearchBundle] = []
@@ -136,35 +136,46 @@ def _searched(paths: Sequence[Path], data: RecordedDataFlags, texts: TextFlags, 
         loaded.append(bundle)
     bundles = named_apart(loaded)
     name_of = {bundle.path: name for name, bundle in bundles.items()}
-    listed = MODES if mode == "all" else tuple(part.strip() for part in (mode or "").split(",") if part.strip())
-    unknown = [part for part in listed if part not in MODES]
-    if unknown or (mode is not None and not listed):
-        raise ConfigError(f"--mode {mode}: expected {', '.join(MODES)} with commas between, or all")
+    listed = _listed_modes(mode)
     wanted: list[tuple[str, Mode]] = []
     for folder, own in asked:
         model = bundles[name_of[folder]].model
         if own is not None:
             wanted.append((name_of[folder], own))
         else:  # of several modes those that it has, of one that it has not there is an error
-            chosen = [each for each in MODES if each in (listed or (model.mode,))]
+            chosen = listed or (model.mode,)
             wanted += [(name_of[folder], each) for each in chosen if each in model.modes or len(chosen) == 1]
-    recorded = common_text_data(bundles)
-    return judge_search(
-        bundles, wanted, _text_split(recorded.name, recorded.split, _language(bundles), data, texts), depth=depth
-    )
+    check_same_data(loaded)
+    recorded = loaded[0].manifest.data
+    return judge_search(bundles, wanted, _text_split(recorded, data, texts), depth=depth)
 
 
-def _language(bundles: dict[str, SearchBundle]) -> str:
-    return next(iter(bundles.values())).manifest.data.language
+def _listed_modes(mode: str | None) -> tuple[Mode, ...]:
+    """What `--mode` names, in the usual order.
+
+    Raises:
+        ConfigError: no such mode, or none at all.
+    """
+    from app.bundle import MODES  # noqa: PLC0415 - heavy
+
+    if mode is None:
+        return ()
+    given = {part.strip() for part in mode.split(",") if part.strip()}
+    if given == {"all"}:
+        return MODES
+    if not given or given - set(MODES):
+        raise ConfigError(f"--mode {mode}: expected {', '.join(MODES)} with commas between, or all")
+    return tuple(each for each in MODES if each in given)
 
 
-def _text_split(recorded: str, cut: SplitInfo, language: str, data: RecordedDataFlags, texts: TextFlags) -> TextSplit:
+def _text_split(recorded: TextDataInfo, data: RecordedDataFlags, texts: TextFlags) -> TextSplit:
     from training.data import make_text_splits  # noqa: PLC0415 - heavy
 
-    _must_be_there(recorded, data, "documents")
-    collection = load_texts(data.data or recorded, replace(texts, language=texts.language or language), data)
-    name = data.split or cut.name
-    parameters = split_parameters(cut, data, name)
+    _must_be_there(recorded.name, data, "documents")
+    texts = replace(texts, language=texts.language or recorded.language)
+    collection = load_texts(data.data or recorded.name, texts, data)
+    name = data.split or recorded.split.name
+    parameters = split_parameters(recorded.split, data, name)
     _must_be_a_fold(name, parameters)
     return make_text_splits(collection, name, **parameters)[0]
 
@@ -172,7 +183,7 @@ def _text_split(recorded: str, cut: SplitInfo, language: str, data: RecordedData
 def _reranked(paths: Sequence[Path], data: RecordedDataFlags) -> Judged:
     from app.bundle import RerankBundle, read_bundle  # noqa: PLC0415 - heavy
     from training.evaluation.entrants import bundle_folder, named_apart  # noqa: PLC0415 - heavy
-    from training.evaluation.query_entrants import common_text_data, judge_rerankers  # noqa: PLC0415 - heavy
+    from training.evaluation.query_entrants import check_same_data, judge_rerankers  # noqa: PLC0415 - heavy
 
     loaded: list[RerankBundle] = []
     for path in paths:
@@ -180,17 +191,17 @@ def _reranked(paths: Sequence[Path], data: RecordedDataFlags) -> Judged:
         assert isinstance(bundle, RerankBundle)
         loaded.append(bundle)
     bundles = named_apart(loaded)
-    recorded = common_text_data(bundles)
-    return judge_rerankers(bundles, _feature_split(recorded.name, recorded.split, data))
+    check_same_data(loaded)
+    return judge_rerankers(bundles, _feature_split(loaded[0].manifest.data, data))
 
 
-def _feature_split(recorded: str, cut: SplitInfo, data: RecordedDataFlags) -> FeatureSplit:
+def _feature_split(recorded: FeatureDataInfo, data: RecordedDataFlags) -> FeatureSplit:
     from training.data import make_feature_splits  # noqa: PLC0415 - heavy
 
-    _must_be_there(recorded, data, "features")
-    candidates = load_candidates(data.data or recorded)
-    name = data.split or cut.name
-    parameters = split_parameters(cut, data, name)
+    _must_be_there(recorded.name, data, "features")
+    candidates = load_candidates(data.data or recorded.name)
+    name = data.split or recorded.split.name
+    parameters = split_parameters(recorded.split, data, name)
     if "folds" in parameters:
         _must_be_a_fold("kfold", parameters)
     return make_feature_splits(candidates, name, **parameters)[0]

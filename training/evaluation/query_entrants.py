@@ -153,20 +153,19 @@ def _document_names(ids: Sequence[str], query_rows: np.ndarray, offsets: np.ndar
     return [str(place) for place in np.arange(len(ids)) - offsets[query_rows] + 1]
 
 
-def common_text_data(bundles: Mapping[str, SearchBundle] | Mapping[str, RerankBundle]) -> TextDataInfo | FeatureDataInfo:
-    """What all of the bundles learned from.
+def check_same_data(bundles: Iterable[SearchBundle] | Iterable[RerankBundle]) -> None:
+    """Refuse bundles that cannot be compared.
 
     Raises:
         DataError: they learned from different judgements.
     """
-    first, *others = bundles.values()
+    first, *others = bundles
     for other in others:
         if other.manifest.data.fingerprint != first.manifest.data.fingerprint:
             raise DataError(
                 f"{first.path} learned from {_told(first.manifest.data)}, {other.path} from {_told(other.manifest.data)}; "
                 "only rankers that learned from the same judgements can be compared on what the others did not see"
             )
-    return first.manifest.data
 
 
 def check_learned_from(bundle: SearchBundle | RerankBundle, fingerprint: str, asked: str) -> None:
