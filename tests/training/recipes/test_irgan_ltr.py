@@ -269,11 +269,12 @@ def test_who_has_not_played_cannot_rank() -> None:
 
 def test_with_epoch_validation_the_best_look_ranks() -> None:
     """Both players go back to it."""
-    config, run = small(epoch="validation", validate_every=1, num_rounds=6), Run(seed=1)
+    config, run = small(epoch="validation", validate_every=1, num_rounds=6, generator_learning_rate=0.5), Run(seed=1)
     _, generator, discriminator = played(config, run)
     valid = prepare(make_feature_split(), gains="grade", device=torch.device("cpu"))[2]
     looks = Looks(valid, choice="validation", every=1, patience=1)
     curve = dict(run.curves["game/mean of AP and nDCG@10"])
     best = max(curve, key=lambda epoch: curve[epoch])
+    assert best < max(curve), "a learning rate that does harm, so that the last look is none to keep"
     assert looks.figure(generator) == curve[best]
     assert looks.figure(discriminator) == dict(run.curves["game/other: mean of AP and nDCG@10"])[best]
