@@ -68,10 +68,12 @@ def test_the_same_seed_says_the_same() -> None:
 
 
 def test_without_the_game_vae_gan_is_vae() -> None:
-    """The three weights at zero give the codes of `vae`."""
+    """The three weights at zero give the codes of `vae`; as they are by default, other codes."""
     zero = [f"--set={name}=0" for name in ("encoder_similarity_weight", "similarity_weight", "gan_weight")]
     models = {model["name"]: model["metrics"] for model in run("vae-gan", "vae", *QUICK, *zero)["models"]}
     assert models["vae-gan"] == models["vae"]
+    models = {model["name"]: model["metrics"] for model in run("vae-gan", "vae", *QUICK)["models"]}
+    assert models["vae-gan"] != models["vae"]
 
 
 def test_judgements_are_not_learned_from(place: Path) -> None:

@@ -25,10 +25,16 @@ from training.recipes.vae_gan.learn import learn_bags
 class DocumentConfig(GameConfig):
     """The game's settings with defaults for documents; how they were chosen stands on the ranker's page."""
 
+    num_members: int = Field(default=1, ge=1)
+    """Games played at once, each with its own three networks; of their cosines the mean is taken. The paper has one."""
     hidden_size: int = Field(default=0, ge=0)
     """Tanh units of each encoder; 0 for none."""
+    embedding_size: int = Field(default=400, ge=1)
+    """Dimensions of the code z."""
     targets: Literal["hidden", "all"] = "all"
     """What the decoder makes: the terms hidden from the encoder, beside the visible ones, or `all` of the document, as in the paper."""
+    similarity_layer: int = Field(default=1, ge=1)
+    """l: the layer of the discriminator whose units are compared."""
 
     @property
     def without_game(self) -> DocumentConfig:
