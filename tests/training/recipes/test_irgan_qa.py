@@ -275,11 +275,21 @@ def test_members_answer_with_the_mean_of_their_scores() -> None:
 def test_without_rounds_it_is_qa_cnn() -> None:
     """No game, no variant; with rounds the variant is the same pre-trained model."""
     alone = train(split(), small(num_rounds=0), Run(seed=2))
-    played = train(split(), small(), Run(seed=2))
+    played = train(split(), small(kept="played"), Run(seed=2))
     assert not alone.variants and set(played.variants) == {"pretrained"}
     assert alone.model.document_vectors_ID is not None
     np.testing.assert_array_equal(alone.model.document_vectors_ID, played.variants["pretrained"].document_vectors_ID)
     assert played.summary["pretrained"] == alone.summary["validation"]
+
+
+def test_the_stage_that_is_better_on_validation_questions_is_kept() -> None:
+    """A game that ruins what was learned: what is kept is the pre-trained stage, and the other one is there to look at."""
+    ruin = {"learning_rate": 3.0, "num_rounds": 1, "num_pretraining_epochs": 6, "pretraining_learning_rate": 1e-2}
+    trained = train(split(), small(**ruin), Run(seed=2))
+    values = trained.summary["validation"], trained.summary["played"]
+    assert trained.summary["kept"] == "pretrained" and set(trained.variants) == {"played"}
+    assert values[0][values[0]["mode"]] > values[1][values[1]["mode"]]
+    assert trained.model.mode == values[0]["mode"]
 
 
 def test_heads_start_as_the_cosine_and_add_a_low_rank_product() -> None:

@@ -71,6 +71,8 @@ class Config(RankerConfig):
     """τ of the difference in the logistic loss; None: 0.05 with `cnn`, 0.1 with `minilm`."""
     num_rounds: int | None = Field(default=None, ge=0)
     """Passes of the game over the questions; validation chooses the moment. None: 6 with `cnn`, 8 with `minilm`; 0 ends with pre-training."""
+    kept: Literal["validation", "played"] = "validation"
+    """What answers: whichever of the two stages is better on the validation questions, or the one after the game whatever they say."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Of AdamW, of the discriminator in the game, on a cosine; None: 2e-3 with `cnn`, 1e-3 with `minilm`."""
     generator_learning_rate: float = Field(default=1e-3, gt=0)
