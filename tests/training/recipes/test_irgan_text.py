@@ -30,6 +30,7 @@ from training.recipes.irgan_text.pairs import hold_out, judged_pairs
 from training.recipes.irgan_text.players import Pairs, Player, Shortlists
 from training.recipes.irgan_text.readers import FrozenReader, Library
 from training.recipes.irgan_text.recipe import Texts, play, start_players
+from training.recipes.irgan_text.remembering import choose_amount
 from training.recipes.irgan_text.validation import Jury, choose
 
 SMALL: dict[str, Any] = {
@@ -74,7 +75,7 @@ def learned(run: Run | None = None, data: TextSplit | None = None, **settings: A
 
 @cache
 def trained() -> TrainedSearch:
-    return learned(memory_weight=0.5, memory_threshold=0.2)
+    return learned(memory_weight=0.5, memory_threshold=0.2, memory_neighbour_share=0.5)
 
 
 def vectors_of(model: SearchModel) -> np.ndarray:
@@ -162,7 +163,9 @@ def test_memories_of_too_little_are_empty() -> None:
     documents_IE = np.eye(3, dtype=np.float32)
     for rows in ([], [0]):
         pairs = Pairs(np.array(rows, dtype=np.int64), np.array(rows, dtype=np.int64), np.ones(len(rows), dtype=np.float32))
-        vectors_ID = remember(np.ones((1, 3), dtype=np.float32), documents_IE, pairs).vectors(documents_IE, 1.0, 0.0)
+        vectors_ID = remember(np.ones((1, 3), dtype=np.float32), documents_IE, pairs, neighbour_share=0.5).vectors(
+            documents_IE, 1.0, 0.0
+        )
         np.testing.assert_array_equal(vectors_ID[:, :3], documents_IE)
         np.testing.assert_array_equal(vectors_ID[:, 3], 0.0)
 
@@ -274,14 +277,31 @@ def test_validation_takes_what_is_best_on_both_kinds_of_queries() -> None:
     jury = Jury(held, texts, LexicalIndex.build(data.collection.texts()))
     answers_QI = np.zeros((48, 60), dtype=np.float32)
     answers_QI[data.train.query_rows, data.train.document_rows] = data.train.grades
-    settings: dict[str, Any] = {"weights": (0.0,), "thresholds": (0.0,)}
-    documents_IE = np.eye(60, dtype=np.float32)
-    memory = remember(answers_QI, documents_IE, judged_pairs(held.fit))
-    perfect = choose(jury, questions_QE=answers_QI, documents_IE=documents_IE, memory=memory, **settings)
+    documents_ID = np.eye(60, 61, dtype=np.float32)
+    perfect = choose(jury, answers_QI, documents_ID)
     assert perfect.figures["dense"] == pytest.approx({"seen": 1.0, "unseen": 1.0})
     assert perfect.mode == "dense" or perfect.figures["hybrid"] == pytest.approx(perfect.figures["dense"])
-    nothing = choose(jury, questions_QE=0 * answers_QI, documents_IE=documents_IE, memory=memory, **settings)
+    nothing = choose(jury, 0 * answers_QI, documents_ID)
     assert sum(nothing.figures[nothing.mode].values()) >= sum(nothing.figures["lexical"].values())
+
+
+def test_as_much_is_remembered_as_helps_and_costs_others_nothing() -> None:
+    """Where every query is asked twice, a memory is chosen; where queries of one document have nothing in common, none."""
+    rng = np.random.default_rng(0)
+
+    def unit(vectors: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        return scaled
+
+    documents_IE, once_QE = unit(rng.normal(size=(200, 16))), rng.normal(size=(40, 16))
+    asked = Judgements(np.arange(80), np.tile(np.arange(40), 2), np.ones(80, dtype=np.int64))
+    twice_QE = unit(np.concatenate([once_QE, once_QE + 0.1 * rng.normal(size=once_QE.shape)]))
+    amount, figures = choose_amount(twice_QE, documents_IE, asked, np.random.default_rng(1))
+    assert amount.weight > 0
+    assert figures["mixed"]["with"] > figures["mixed"]["without"] + 0.5
+    assert figures["unseen"]["with"] >= figures["unseen"]["without"]
+    clear_QE = documents_IE[np.tile(np.arange(40), 2)]  # nothing can be better than this, so nothing is to be remembered
+    assert choose_amount(clear_QE, documents_IE, asked, np.random.default_rng(1))[0].weight == 0.0
 
 
 @pytest.mark.parametrize("fusion", [Fusion("standardised", 1.5), Fusion("reciprocal-ranks", 0.5)])
@@ -324,7 +344,7 @@ def test_what_is_learned_is_better_than_chance_and_says_how_it_came_about() -> N
         hits.append(np.mean(best % 6 == query % 6))
     assert np.mean(hits) > 0.5  # 1/6 by chance
     summary = trained().summary
-    assert summary["memory"] == {"weight": 0.5, "threshold": 0.2}
+    assert (summary["memory"]["weight"], summary["memory"]["threshold"]) == (0.5, 0.2)
     assert {"dense", "hybrid", "lexical"} == set(summary["validation"]["groups"])
 
 

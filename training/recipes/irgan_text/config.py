@@ -72,10 +72,12 @@ class Config(RankerConfig):
     refresh_every: int = Field(default=2, ge=1)
     """Epochs after which the shortlists and the generator's choice among them are made anew."""
 
-    memory_weight: Weight | Literal["validation"] = 0.7
+    memory_weight: Weight | Literal["validation"] = "validation"
     """What the training queries of a document weigh beside its own text; `validation` chooses among 0, 0.3, 0.5, 0.7 and 1."""
-    memory_threshold: float | Literal["validation"] = 0.2
+    memory_threshold: float | Literal["validation"] = "validation"
     """How like a document's training queries a query must be to gain from them; `validation` chooses among 0, 0.1, 0.2 and 0.3."""
+    memory_neighbour_share: Weight | Literal["validation"] = "validation"
+    """How much of what a document's neighbours have in common is left out of its memory; `validation` chooses between 0.75 and 0."""
 
     validation_fraction: float = Field(default=0.3, ge=0, lt=1)
     """Share of the training queries that choose; half of them at random, half so that none of their documents is learned from."""

@@ -19,10 +19,9 @@ import numpy as np
 from training.recipes.irgan_text.players import Pairs
 
 _NUM_NEIGHBOURS = 10
-_NEIGHBOUR_SHARE = 0.75
-"""The c of r. These three were chosen on SciFact's training queries in five folds by document."""
 _SHRINKAGE = 0.3
-"""The mean variance of a direction times this is added to C, so that a few hundred queries do not decide on rare directions."""
+"""The mean variance of a direction times this is added to C, so that a few hundred queries do not decide on rare directions. Both were
+chosen on SciFact's training queries in five folds by document."""
 
 _ROWS = 256
 """Documents whose neighbours are looked for at once."""
@@ -48,9 +47,7 @@ class Memory:
         return np.concatenate([documents_IE + np.float32(weight) * self.moves_IE, bias_I[:, None]], axis=1, dtype=np.float32)
 
 
-def remember(
-    questions_QE: np.ndarray, documents_IE: np.ndarray, pairs: Pairs, *, neighbour_share: float = _NEIGHBOUR_SHARE
-) -> Memory:
+def remember(questions_QE: np.ndarray, documents_IE: np.ndarray, pairs: Pairs, *, neighbour_share: float) -> Memory:
     """The memory of some pairs; similarities are on a scale on which a training query is, on average, 1 like itself.
 
     Args:

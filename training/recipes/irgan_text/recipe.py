@@ -21,10 +21,19 @@ from training.ranker import TrainedSearch
 from training.recipes.irgan_text.config import Config
 from training.recipes.irgan_text.learn import Watch, learn
 from training.recipes.irgan_text.memory import remember
-from training.recipes.irgan_text.pairs import HeldOut, hold_out, judged_pairs
+from training.recipes.irgan_text.pairs import FEWEST_QUERIES, HeldOut, hold_out, judged_pairs
 from training.recipes.irgan_text.players import Pairs, Player, Shortlists
 from training.recipes.irgan_text.readers import Library
-from training.recipes.irgan_text.validation import THRESHOLDS, UNCHOSEN, WEIGHTS, Chosen, Jury, choose
+from training.recipes.irgan_text.remembering import (
+    NOTHING,
+    SHARES,
+    THRESHOLDS,
+    USUAL,
+    WEIGHTS,
+    Amount,
+    choose_amount,
+)
+from training.recipes.irgan_text.validation import UNCHOSEN, Chosen, Jury, choose
 
 PSEUDO = "pseudo"
 """Name of the phase in which titles ask for their documents."""
@@ -80,16 +89,14 @@ def train(data: TextSplit, config: Config, run: Run) -> TrainedSearch:
     start = start_players(texts, titles, config, run)
 
     summary: dict[str, Any] = {}
+    amount, summary["memory"] = _amount(texts, start, judged, config, run)
     num_epochs, chosen = config.num_epochs, UNCHOSEN
     given = None if data.valid_queries is None else np.searchsorted(rows, np.intersect1d(data.valid_queries, rows))
     held = hold_out(judged, config.validation_fraction, run.numpy_rng(1), given) if config.validation_fraction else None
     if held is not None:
-        num_epochs, chosen, summary["validation"] = _choose(texts, start, held, config, run)
-    weight = chosen.weight if config.memory_weight == "validation" else config.memory_weight
-    threshold = chosen.threshold if config.memory_threshold == "validation" else config.memory_threshold
-
+        num_epochs, chosen, summary["validation"] = _choose(texts, start, held, amount, config=config, run=run)
     players = play(texts, start, judged, config, run, name=FIT, num_epochs=num_epochs)
-    summary |= {"num_epochs": num_epochs, "memory": {"weight": weight, "threshold": threshold}}
+    summary["num_epochs"] = num_epochs
 
     def encoder(player: Player) -> TextEncoder:
         heads = WithConstant(player.query_head, 1.0), WithConstant(player.document_head, 0.0)
@@ -101,10 +108,8 @@ def train(data: TextSplit, config: Config, run: Run) -> TrainedSearch:
             document_tokens=config.document_tokens,
         )
 
-    def model(player: Player, encoder: TextEncoder, weight: float = 0.0, threshold: float = 0.0) -> SearchModel:
-        queries_QE, documents_IE = player.vectors(*texts.counts)
-        memory = remember(queries_QE, documents_IE, judged_pairs(judged))
-        vectors_ID = memory.vectors(documents_IE, weight, threshold)
+    def model(player: Player, encoder: TextEncoder, amount: Amount = NOTHING) -> SearchModel:
+        vectors_ID = with_memory(player, texts, judged, amount)[1]
         return SearchModel(texts.lexical, vectors_ID, encoder, fusion=chosen.fusion, mode=chosen.mode)
 
     generator, discriminator = players
@@ -112,7 +117,7 @@ def train(data: TextSplit, config: Config, run: Run) -> TrainedSearch:
     variants = {"generator": model(generator, learned)}
     if config.adversary == "discriminator" and num_epochs and len(judged):
         variants["discriminator"] = model(discriminator, encoder(discriminator))
-    return TrainedSearch(model(generator, learned, weight, threshold), summary=summary, variants=variants)
+    return TrainedSearch(model(generator, learned, amount), summary=summary, variants=variants)
 
 
 def start_players(texts: Texts, titles: dict[int, str], config: Config, run: Run) -> Players:
@@ -174,8 +179,37 @@ def play(
     return players
 
 
-def _choose(texts: Texts, start: Players, held: HeldOut, config: Config, run: Run) -> tuple[int, Chosen, dict[str, Any]]:
-    """Epochs, memory, fusion and mode, by the queries set apart; no epoch at all where none is better than the start."""
+def with_memory(player: Player, texts: Texts, judged: Judgements, amount: Amount) -> tuple[np.ndarray, np.ndarray]:
+    """Query vectors [Q, E], and document vectors with what they remember of some judgements [I, E + 1]."""
+    queries_QE, documents_IE = player.vectors(*texts.counts)
+    memory = remember(queries_QE, documents_IE, judged_pairs(judged), neighbour_share=amount.share)
+    return queries_QE, memory.vectors(documents_IE, amount.weight, amount.threshold)
+
+
+def _amount(texts: Texts, start: Players, judged: Judgements, config: Config, run: Run) -> tuple[Amount, dict[str, Any]]:
+    """How much to remember, as it is configured or as cross-validation says."""
+    configured = (config.memory_neighbour_share, config.memory_weight, config.memory_threshold)
+    grids = [
+        tried if value == "validation" else (float(value),)
+        for value, tried in zip(configured, (SHARES, WEIGHTS, THRESHOLDS), strict=True)
+    ]
+    told: dict[str, Any] = {}
+    if "validation" not in configured or len(judged.queries) < FEWEST_QUERIES:
+        usual = zip(configured, USUAL, strict=True)
+        amount = Amount(*(other if value == "validation" else float(value) for value, other in usual))
+    else:
+        vectors = start.generator.vectors(*texts.counts)
+        shares, weights, thresholds = grids
+        amount, told["nDCG@10"] = choose_amount(
+            *vectors, judged, run.numpy_rng(2), shares=shares, weights=weights, thresholds=thresholds
+        )
+    return amount, amount._asdict() | told
+
+
+def _choose(
+    texts: Texts, start: Players, held: HeldOut, amount: Amount, *, config: Config, run: Run
+) -> tuple[int, Chosen, dict[str, Any]]:
+    """Epochs, fusion and mode, by the queries set apart; no epoch at all where none is better than the start."""
     jury = Jury(held, texts.queries, texts.lexical)
     stopping = EarlyStopping("nDCG@10", every=config.validate_every, patience=config.patience)
     before = jury.unseen_value(start.generator, *texts.counts)
@@ -187,15 +221,7 @@ def _choose(texts: Texts, start: Players, held: HeldOut, config: Config, run: Ru
     play(texts, start, held.fit, config, run, name=CHOOSE, num_epochs=config.num_epochs, watch=watch, best=stopping.best)
     best = copy.deepcopy(start.generator)
     best.load_state_dict(stopping.best.state)
-    queries_QE, documents_IE = best.vectors(*texts.counts)
-    chosen = choose(
-        jury,
-        questions_QE=queries_QE,
-        documents_IE=documents_IE,
-        memory=remember(queries_QE, documents_IE, judged_pairs(held.fit)),
-        weights=WEIGHTS if config.memory_weight == "validation" else (config.memory_weight,),
-        thresholds=THRESHOLDS if config.memory_threshold == "validation" else (config.memory_threshold,),
-    )
+    chosen = choose(jury, *with_memory(best, texts, held.fit, amount))
     told = {
         "metric": "nDCG@10",
         "before": before,
