@@ -325,3 +325,23 @@ def test_devices_are_auto_cpu_or_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
+
+
+def test_a_part_of_a_run_keeps_its_own_curves_and_names_the_run_s_folder_to_people(tmp_path: Path) -> None:
+    """Same seed and device, a share of the time, a folder within the run's; parts of parts still name the outermost folder."""
+    run = Run(seed=5, folder=tmp_path / "run", time_budget=100.0, checkpoint_every=2, resume=True)
+    part = run.part("fold-1", 0.25)
+    part.scalar("loss", 1.0, 0)
+    assert (part.seed, part.device, part.time_budget, part.checkpoint_every, part.resume) == (5, run.device, 25.0, 2, True)
+    assert (part.folder, run.curves) == (tmp_path / "run" / "fold-1", {})
+    part.write_curves()
+
+    def learn(run: Run) -> None:
+        with run.phase("fit", 3) as phase:
+            for _ in phase:
+                raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=rf"resume with --run-dir {tmp_path / 'run'} --resume"):
+        learn(part.part("deeper", 1.0))
+    assert Run().part("fold-0", 0.5).folder is None
+    assert Run().part("fold-0", 0.5).time_budget is None
