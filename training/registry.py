@@ -172,18 +172,30 @@ RANKERS: dict[str, RankerSpec] = {
             "Wang et al. 2017, IRGAN; QA-CNN, or heads over a sentence encoder",
             needs="documents, and questions with answers and candidates",
         ),
-        _rerank("irgan-ltr", "training.recipes.irgan_ltr", "Wang et al. 2017, IRGAN"),
+        _rerank(
+            "irgan-ltr",
+            "training.recipes.irgan_ltr",
+            "Wang et al. 2017, IRGAN",
+            figures="MQ2008: AP .482, nDCG@10 .517; LETOR's best: AP .478",
+        ),
         _rerank(
             "lambdamart",
             "training.recipes.lambdamart",
             "Wu, Burges, Svore, Gao 2010, Adapting boosting for information retrieval measures",
+            figures="MQ2008: AP .477, nDCG@10 .513",
         ),
         _rerank(
             "listnet",
             "training.recipes.listnet",
             "Cao et al. 2007, Learning to rank: from pairwise approach to listwise approach",
+            figures="MQ2008: AP .475, nDCG@10 .510; LETOR's: AP .478",
         ),
-        _rerank("ranknet", "training.recipes.ranknet", "Burges et al. 2005, Learning to rank using gradient descent"),
+        _rerank(
+            "ranknet",
+            "training.recipes.ranknet",
+            "Burges et al. 2005, Learning to rank using gradient descent",
+            figures="MQ2008: AP .475, nDCG@10 .510",
+        ),
     )
 }
 
