@@ -31,7 +31,7 @@ def placed(seed: int = 0, **settings: Any) -> Places:
 
 def test_every_document_has_a_place_in_both_spaces_of_each_member() -> None:
     """60 documents, 2 members; 8 dimensions of the code, 6 units of the layer that is compared."""
-    places = placed()
+    places = placed(similarity_layer=2)
     assert places.codes_MIZ.shape == (2, 60, 8)
     assert places.features_MIH.shape == (2, 60, 6)
     assert np.isfinite(places.codes_MIZ).all()
