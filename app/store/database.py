@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from app.store.errors import StoreUnusable
 
 METADATA = MetaData()
 """All tables of the store."""
 
-_BUSY_MILLISECONDS = 5_000
+_BUSY_SECONDS = 5
+"""How long a writer waits for another."""
 
 
 class Database:
@@ -79,13 +83,26 @@ class Database:
                 return
             if self._is_sqlite:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-            METADATA.create_all(self._engine)
+            with self._engine.begin() as connection:  # another process may be doing the same
+                for table in METADATA.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in table.indexes:
+                        connection.execute(CreateIndex(index, if_not_exists=True))
             self._is_ready = True
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     """Readers never wait for writers, and what is committed survives a power cut."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MILLISECONDS}"):
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+    deadline = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # of this one statement SQLite does not wait for others that begin to write
+            if "locked" not in str(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

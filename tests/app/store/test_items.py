@@ -120,6 +120,28 @@ def test_threads_and_stores_that_write_at_once_lose_nothing(url):
     assert len(kept) == 4 * 15 + 1 and kept["3-14"] == {"n": 14}
 
 
+def test_stores_that_are_made_at_once_are_one(tmp_path):
+    """The first words of two processes, both of which find no file."""
+    for attempt in range(20):
+        stores = [opened(f"sqlite:///{tmp_path / str(attempt)}.db") for _ in range(3)]
+        gate, failures = threading.Barrier(3), []
+
+        def write(number: int, stores=stores, gate=gate, failures=failures) -> None:
+            gate.wait()
+            try:
+                stores[number].write("champion", {f"{number}": {}})
+            except StoreUnusable as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert told(stores[0]).keys() == {"0", "1", "2"}
+
+
 _WRITER = """
 import sys
 from app.store import Database, ItemChanges
