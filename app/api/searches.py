@@ -195,10 +195,10 @@ def _question(body: schemas.SearchBody, release: Release) -> SearchQuestion:
 
 def _encoded(request: Request, release: Release, engine: SearchEngine, body: schemas.SearchBody, found: Found) -> bytes:
     """A `SearchAnswer`, put together from cards that were encoded when the release was loaded."""
+    snippets = engine.snippets(found.rows, body.query)
     items = b",".join(
-        b'{"rank":%d,"score":%b,%b,"snippet":%b}'
-        % (rank, repr(score).encode(), engine.card(row), orjson.dumps(engine.snippet(row, body.query)))
-        for rank, (row, score) in enumerate(zip(found.rows, found.scores, strict=True), found.first_rank)
+        b'{"rank":%d,"score":%b,%b,"snippet":%b}' % (rank, repr(score).encode(), engine.card(row), orjson.dumps(snippet))
+        for rank, (row, score, snippet) in enumerate(zip(found.rows, found.scores, snippets, strict=True), found.first_rank)
     )
     rest = {
         "facets": found.facets,

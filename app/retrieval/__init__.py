@@ -5,8 +5,9 @@ from app.retrieval.catalogue import Catalogue, Document
 from app.retrieval.diversity import marginal_relevance
 from app.retrieval.filters import Condition, ItemFilters, Scalar, parse_condition
 from app.retrieval.index import ExactIndex, FaissIndex, VectorIndex
+from app.retrieval.questions import Found, Place, SearchQuestion
 from app.retrieval.recommend import Fallback, Query, Ranking, Recommender
-from app.retrieval.search import FACET_DEPTH, Found, Place, SearchEngine, SearchQuestion
+from app.retrieval.search import FACET_DEPTH, SearchEngine
 from app.retrieval.similar import Likeness, SimilarItems
 
 __all__ = [

@@ -147,9 +147,10 @@ def by_ranks(signals: Signals, fusion: Fusion, k: int) -> Ranked:
     """
     assert signals.words_I is not None and signals.words_J is not None
     assert signals.vectors_J is not None and signals.dense is not None and signals.query_D is not None
-    competing_I = np.ones(signals.num_items, dtype=bool) if signals.competing_I is None else signals.competing_I
-    matching = np.flatnonzero(competing_I & (signals.words_I > 0))
-    near = signals.dense.index.search(signals.query_D, RANK_DEPTH, competing_I) if competing_I.any() else _NOTHING
+    competing_I, matches_I = signals.competing_I, signals.words_I > 0
+    matching = np.flatnonzero(matches_I if competing_I is None else matches_I & competing_I)
+    is_empty = competing_I is not None and not competing_I.any()
+    near = _NOTHING if is_empty else signals.dense.index.search(signals.query_D, RANK_DEPTH, competing_I)
     rankings = (
         (top(matching, signals.words_I[matching], RANK_DEPTH), np.where(signals.words_J > 0, signals.words_J, -np.inf), 1.0),
         (near, signals.vectors_J, fusion.dense_weight),

@@ -9,7 +9,6 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,81 +20,13 @@ from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
 from app.retrieval.filters import Condition, Scalar, no_such_field
 from app.retrieval.fusing import Ranked, Signals, Taste, by_ranks, by_scores, by_taste, by_vectors, by_words, fused_scores
 from app.retrieval.index import FaissIndex
+from app.retrieval.questions import Found, Place, SearchQuestion
 from app.retrieval.recommend import Recommender
 from app.retrieval.similar import SimilarItems
 from app.retrieval.snippets import snippet
 
 FACET_DEPTH = 1000
 """Answers that facets count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page ended: the next one begins behind it.
-
-    Attributes:
-        score, id, row: of the last answer.
-        rank: of the last answer, from 1.
-    """
-
-    score: float
-    id: str
-    row: int
-    rank: int
-
-
-@dataclass(frozen=True, slots=True)
-class SearchQuestion:
-    """A question for documents.
-
-    Attributes:
-        text: what is looked for.
-        mode: None takes the release's own.
-        fusion: of the hybrid; None takes the release's own.
-        k: how many documents, at least 1.
-        after: the end of the page before; None begins at the top.
-        filters: conditions that every document meets.
-        facets: fields to count the values of.
-        among: ids that compete, where not all documents do; unknown ones do no harm.
-        user: whose taste has a say; one who is not known has none.
-        user_weight: how much of one, beside the text's 1.
-    """
-
-    text: str
-    mode: Mode | None = None
-    fusion: Fusion | None = None
-    k: int = 10
-    after: Place | None = None
-    filters: tuple[Condition, ...] = ()
-    facets: tuple[str, ...] = ()
-    among: tuple[str, ...] | None = None
-    user: str | None = None
-    user_weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Documents for a question.
-
-    Attributes:
-        rows: best first.
-        scores: what orders them, float64.
-        first_rank: of the first of them.
-        total: documents that were ranked: with lexical search those that match, else all that the conditions allow.
-        mode: what ranked.
-        personalised: whether a user's taste had a say.
-        facets: field → its most frequent values among the first 1,000 answers.
-        end: where the next page goes on; None where this is the last.
-    """
-
-    rows: list[int]
-    scores: list[float]
-    first_rank: int
-    total: int
-    mode: Mode
-    personalised: bool
-    facets: Mapping[str, list[dict[str, Any]]]
-    end: Place | None
 
 
 class SearchEngine:
@@ -244,10 +175,11 @@ class SearchEngine:
         catalogue, own = self._at(row)
         return catalogue.cards.fragment(own)
 
-    def snippet(self, row: int, query: str) -> str:
-        """The part of an answer's text that says why it was found, as HTML."""
-        catalogue, own = self._at(row)
-        return snippet(catalogue.text(own), query, self._lexical.analyzer, self._lexical.inverse_frequency)
+    def snippets(self, rows: Iterable[int], query: str) -> list[str]:
+        """The part of each answer's text that says why it was found, as HTML."""
+        analyzer = self._lexical.analyzer
+        weights = {term: self._lexical.inverse_frequency(term) for term in analyzer.terms(query)}
+        return [snippet(catalogue.text(own), weights, analyzer) for catalogue, own in map(self._at, rows)]
 
     def holds(self, item: str) -> bool:
         """Whether an item is there now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from html import escape
 
 from app.bundle import Analyzer
@@ -17,21 +17,20 @@ _LONGEST_END = 30
 _Places = list[tuple[int, int, str]]
 
 
-def snippet(text: str, query: str, analyzer: Analyzer, weight: Callable[[str], float], *, width: int = _WIDTH) -> str:
+def snippet(text: str, weights: Mapping[str, float], analyzer: Analyzer, *, width: int = _WIDTH) -> str:
     """A stretch of the text as HTML: escaped, the words that stand for a term of the query between `<mark>` and `</mark>`.
 
     The stretch is the one whose distinct matching terms weigh most, the earliest of those; the text's beginning where none matches.
 
     Args:
         text: of the document.
-        query: what was searched for.
+        weights: of the query's terms, such as their idf.
         analyzer: that of the index.
-        weight: of a term, such as its idf.
         width: in characters, before escaping.
     """
     text = " ".join(text[:_READ].split())
-    places = analyzer.places_of(set(analyzer.terms(query)), text)
-    start, end = _stretch(text, *_best(places, weight, width), width)
+    places = analyzer.places_of(weights.keys(), text)
+    start, end = _stretch(text, *_best(places, weights, width), width)
     parts, position = ["… " if start else ""], start
     for first, last in _together(places):
         if start <= first and last <= end:
@@ -41,11 +40,10 @@ def snippet(text: str, query: str, analyzer: Analyzer, weight: Callable[[str], f
     return "".join(parts)
 
 
-def _best(places: _Places, weight: Callable[[str], float], width: int) -> tuple[int, int]:
+def _best(places: _Places, weights: Mapping[str, float], width: int) -> tuple[int, int]:
     """From where to where the best matches stand, within a width: the start of the first, the end of the last."""
     best, best_weight, left, total = (0, 0), 0.0, 0, 0.0
     held: dict[str, int] = {}
-    weights = {term: weight(term) for term in {term for _, _, term in places}}
     for _, last, term in places:
         if term not in held:
             held[term] = 0

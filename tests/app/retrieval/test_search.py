@@ -387,7 +387,7 @@ def test_a_recommenders_items_are_found_by_their_metadata(items):
     assert engine.search(SearchQuestion("war", "hybrid", k=60)).total == 60
     comedies = engine.search(SearchQuestion("item", "dense", k=60, filters=(Condition("genres", ("Comedy",)),)))
     assert comedies.total == 40
-    assert engine.snippet(7, "drama") == "Item 7 1987 <mark>Drama</mark> War"
+    assert engine.snippets([7], "drama")[0] == "Item 7 1987 <mark>Drama</mark> War"
 
 
 @pytest.mark.parametrize("mode", ["lexical", "dense", "hybrid"])
@@ -424,7 +424,7 @@ def test_items_can_be_added_to_a_recommenders_and_are_found(items):
     )
     found = changed.search(SearchQuestion("ice 1999", k=5, user="u1"))
     row = found.rows[[changed.id(row) for row in found.rows].index("new")]
-    assert changed.snippet(row, "ice") == "Item of <mark>ice</mark> Drama 1999"
+    assert changed.snippets([row], "ice")[0] == "Item of <mark>ice</mark> Drama 1999"
 
 
 # rerank

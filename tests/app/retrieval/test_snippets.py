@@ -17,7 +17,8 @@ FILLER = "lorem ipsum dolor sit amet consectetur "
 
 
 def told(text: str, query: str, weights: dict[str, float] | None = None, width: int = 240) -> str:
-    return snippet(text, query, ENGLISH, lambda term: (weights or {}).get(term, 1.0), width=width)
+    of_terms = {term: (weights or {}).get(term, 1.0) for term in ENGLISH.terms(query)}
+    return snippet(text, of_terms, ENGLISH, width=width)
 
 
 def test_the_words_of_the_query_are_marked_by_their_terms():
