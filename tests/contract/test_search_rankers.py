@@ -81,7 +81,15 @@ CASES = {
     ),
     "irgan-qa, MiniLM": Case(
         "irgan-qa",
-        {"body": "minilm", "rank": 8, "document_tokens": 24, "batch_size": 16, "num_pretraining_epochs": 6, "num_rounds": 2},
+        {
+            "body": "minilm",
+            "rank": 8,
+            "document_tokens": 24,
+            "batch_size": 16,
+            "num_members": 1,
+            "num_pretraining_epochs": 4,
+            "num_rounds": 2,
+        },
         candidates=True,
         needs_judgements=True,
         minilm=True,
