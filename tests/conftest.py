@@ -158,42 +158,13 @@ def with_rescorer(draft: BundleDraft, *, candidates: int = 200, overlap: float =
     return replace(draft, model=model, candidates=candidates, overlap_at_100=overlap)
 
 
+# fmt: off
 WORDS = (
-    # fmt: off
-    "glacier",
-    "cave",
-    "ice",
-    "melts",
-    "water",
-    "river",
-    "stone",
-    "wind",
-    "light",
-    "sun",
-    "moon",
-    "star",
-    "wave",
-    "cell",
-    "gene",
-    "protein",
-    "drug",
-    "trial",
-    "dose",
-    "heart",
-    "lung",
-    "brain",
-    "blood",
-    "risk",
-    "study",
-    "result",
-    "theory",
-    "model",
-    "flow",
-    "wing",
-    "shock",
-    "heat",
-    # fmt: on
+    "glacier", "cave", "ice", "melts", "water", "river", "stone", "wind", "light", "sun", "moon", "star",
+    "wave", "cell", "gene", "protein", "drug", "trial", "dose", "heart", "lung", "brain", "blood", "risk",
+    "study", "result", "theory", "model", "flow", "wing", "shock", "heat",
 )
+# fmt: on
 """What made-up documents are made of; all are terms of their own, and none is a stop word."""
 
 
