@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.bench import literature, service
+from tests.bench import candidates, literature, searching, service, texts
 from tests.bench.trained import FEW_METRICS, METRICS, SEEDS, Trained, say, table, train
 from training.data import load_dataset, make_split
 from training.evaluation import compare_rankers
@@ -186,7 +186,12 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "rating-models": ("MovieLens 100K, other systems of the literature, from all ratings", literature.from_ratings),
     "douban-ratings": ("Douban 3000 × 3000, expected ratings", literature.douban_ratings),
     "densities": ("Densities of binary vectors", literature.densities),
+    "scifact": ("SciFact, search", texts.scifact),
+    "cranfield": ("Cranfield, search", texts.cranfield),
+    "wikiqa": ("WikiQA, answer selection", texts.wikiqa),
+    "mq2008": ("MQ2008, learning to rank", candidates.mq2008),
     "serving": ("Serving", serving),
+    "search-service": ("Serving searches", searching.search_service),
     "index": ("Index", index),
 }
 
