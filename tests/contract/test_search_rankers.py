@@ -69,6 +69,7 @@ CASES = {
         "irgan-qa",
         {
             **_CNN,
+            "num_members": 1,
             "rank": 8,
             "document_tokens": 24,
             "batch_size": 16,
