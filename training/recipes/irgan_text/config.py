@@ -50,6 +50,8 @@ class Config(RankerConfig):
     """Pairs of a query and a relevant document."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """Of AdamW, on a cosine to zero over the epochs."""
+    body_learning_rate: float | None = Field(default=None, gt=0)
+    """The same for a body that learns; without a value 2e-3 for the CNN and 2e-5 for MiniLM."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Of AdamW; a head without weights is the identity."""
     temperature: float = Field(default=0.05, gt=0)

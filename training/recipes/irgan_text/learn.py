@@ -54,15 +54,13 @@ def learn(
     """
     # The discriminator has random numbers of its own, so that the twin without it sees the same batches.
     random, jury_random = run.generator(), run.generator(1)
-    optimizer = torch.optim.AdamW(generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = _optimizer(generator, config.learning_rate, config)
     num_steps = max(1, schedule_epochs * -(-len(pairs.question_rows) // config.batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_steps)
     kept: dict[str, object] = {"generator": generator, "optimizer": optimizer, "schedule": schedule}
     kept |= {"random": random, "jury_random": jury_random, "shortlists": shortlists, **stateful}
     if discriminator is not None:
-        jury_optimizer = torch.optim.AdamW(
-            discriminator.parameters(), lr=config.discriminator_learning_rate, weight_decay=config.weight_decay
-        )
+        jury_optimizer = _optimizer(discriminator, config.discriminator_learning_rate, config)
         kept |= {"discriminator": discriminator, "discriminator_optimizer": jury_optimizer}
     known = torch.from_numpy(pairs.question_rows * num_texts[1] + pairs.document_rows).to(run.device)
     with run.phase(name, num_epochs, **kept) as phase:  # type: ignore[arg-type]
@@ -131,3 +129,15 @@ def make_batch(
     excluded_BU[torch.arange(len(places), device=device), places_B.to(device)] = False
     weights_B = torch.from_numpy(pairs.weights[places]).to(device)
     return Batch(questions_B, candidates_U.to(device), places_B.to(device), excluded_BU, weights_B / weights_B.sum())
+
+
+def _optimizer(player: Player, learning_rate: float, config: Config) -> torch.optim.AdamW:
+    """AdamW over a player's heads, and at a pace of its own over its body, where that learns."""
+    usual = 2e-3 if config.body == "cnn" else 2e-5
+    bodies = [weights for weights in player.reader.parameters() if weights.requires_grad]
+    of_body = {id(weights) for weights in bodies}
+    groups = [
+        {"params": [weights for weights in player.parameters() if id(weights) not in of_body], "lr": learning_rate},
+        *([{"params": bodies, "lr": config.body_learning_rate or usual}] if bodies else []),
+    ]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)

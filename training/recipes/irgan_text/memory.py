@@ -19,6 +19,7 @@ import numpy as np
 from training.recipes.irgan_text.players import Pairs
 
 _NUM_NEIGHBOURS = 10
+"""Of a document."""
 _SHRINKAGE = 0.3
 """The mean variance of a direction times this is added to C, so that a few hundred queries do not decide on rare directions. Both were
 chosen on SciFact's training queries in five folds by document."""

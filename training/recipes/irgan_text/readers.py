@@ -6,7 +6,6 @@ Shapes: B questions, U documents, Q questions in all, I documents in all, L toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,23 +19,6 @@ from training.errors import ConfigError
 from training.loop import Run
 from training.models.text_cnn import TextCNN
 from training.recipes.irgan_text.config import Config
-
-_ROWS = 64
-"""Texts in one run of a body that is asked for all vectors."""
-
-
-class Reader(Protocol):
-    """Vectors by row."""
-
-    dim: int
-
-    def questions(self, rows_B: Tensor, random: torch.Generator | None = None) -> Tensor:
-        """[B, E]."""
-        ...
-
-    def documents(self, rows_U: Tensor, random: torch.Generator | None = None) -> Tensor:
-        """[U, E]."""
-        ...
 
 
 class FrozenReader(nn.Module):
