@@ -158,7 +158,7 @@ RANKERS: dict[str, RankerSpec] = {
             "training.recipes.bm25",
             "Robertson et al. 1994, Okapi at TREC-3",
             needs="documents",
-            figures="SciFact: nDCG@10 .679; Cranfield: nDCG@10 .430",
+            figures="SciFact: nDCG@10 .679; Cranfield: nDCG@10 .425",
         ),
         _search(
             "irgan-text",
@@ -172,6 +172,7 @@ RANKERS: dict[str, RankerSpec] = {
             "training.recipes.irgan_qa",
             "Wang et al. 2017, IRGAN; QA-CNN, or heads over a sentence encoder",
             needs="documents, and questions with answers and candidates",
+            figures="WikiQA: MAP .668 by the CNN, .783 over MiniLM (untrained .719); published by others: CNN-Cnt .652",
         ),
         _rerank(
             "irgan-ltr",

@@ -37,7 +37,7 @@ from app.bundle.manifest import (
 )
 from app.bundle.model import HistoryPolicy, VectorModel
 from app.bundle.reader import AnyBundle, read_bundle, read_manifest, read_recommender
-from app.bundle.recommender import Bundle
+from app.bundle.recommender import Bundle, BundleDraft, write_bundle
 from app.bundle.rerank import RerankBundle, RerankDraft, write_rerank
 from app.bundle.rescorer import OnnxRescorer
 from app.bundle.search import (
@@ -54,7 +54,6 @@ from app.bundle.search import (
 from app.bundle.searching import SearchBundle, SearchDraft, write_search
 from app.bundle.texts import PADDING, TextEncoder
 from app.bundle.vocabulary import ItemId, Row, UserId, Vocabulary
-from app.bundle.writer import BundleDraft, write_bundle
 
 __all__ = [
     "LANGUAGES",

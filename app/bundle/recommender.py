@@ -1,7 +1,8 @@
-"""A bundle that ranks items for people: what is in it, and reading it."""
+"""A bundle that ranks items for people: what is in it, writing and reading it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,23 @@ from app.bundle.histories import Histories
 from app.bundle.items import item_texts
 from app.bundle.lexical import POSTINGS, LexicalIndex
 from app.bundle.loading import Needed, check_fit, read_array, read_lexical, set_search_parameters
-from app.bundle.manifest import LinearEncoderInfo, RecommenderManifest, RidgeEncoderInfo
+from app.bundle.manifest import (
+    DataInfo,
+    FileEntry,
+    HistoryInfo,
+    IndexInfo,
+    Language,
+    LinearEncoderInfo,
+    OnnxEncoderInfo,
+    RecommenderManifest,
+    RescorerInfo,
+    RidgeEncoderInfo,
+    ScoringInfo,
+)
 from app.bundle.model import HistoryPolicy, VectorModel
 from app.bundle.rescorer import OnnxRescorer
 from app.bundle.vocabulary import Vocabulary
+from app.bundle.writing import Draft, write_folder, write_item_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +63,110 @@ class Bundle:
     popularity_I: np.ndarray
     index: faiss.Index
     lexical: LexicalIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleDraft(Draft):
+    """Everything that goes into a bundle. I items, U known users.
+
+    Attributes:
+        model: vectors, encoder and policy.
+        items: ids in row order.
+        users: ids of the known users in row order.
+        seen: what each known user has had, U histories.
+        item_table: metadata in row order, one column each; `title` is shown to people where there is one.
+        popularity_I: float32 [I], the fallback's scores.
+        index: a built FAISS index over `model.item_vectors_ID`.
+        overlap_at_100, candidates: of a model with a rescorer, see `ScoringInfo` and `RescorerInfo`.
+        language: of the metadata, for their search.
+    """
+
+    data: DataInfo
+    model: VectorModel
+    items: Vocabulary
+    users: Vocabulary
+    seen: Histories
+    item_table: pd.DataFrame
+    popularity_I: np.ndarray
+    index: faiss.Index
+    index_info: IndexInfo
+    bias_folded: bool = False
+    overlap_at_100: float | None = None
+    candidates: int | None = None
+    language: Language = "english"
+
+
+def write_bundle(draft: BundleDraft, root: Path) -> Path:
+    """Write a bundle to `root/NAME/VERSION` and return that path.
+
+    Raises:
+        BundleError: the folder exists already.
+        OSError: it cannot be written, because the disk is full for instance; nothing is left behind.
+    """
+    assert len(draft.items) == draft.model.num_items == len(draft.item_table) == len(draft.popularity_I)
+    assert len(draft.users) == len(draft.seen)
+    assert (draft.model.rescorer is None) == (draft.candidates is None) == (draft.overlap_at_100 is None)
+
+    def fill(folder: Path) -> Callable[[list[FileEntry]], RecommenderManifest]:
+        encoder_info = _write_encoder(draft.model.encoder, folder)
+        _write_arrays(draft, folder)
+        return lambda files: _manifest(draft, encoder_info, files)
+
+    return write_folder(root / draft.name / draft.version, fill)
+
+
+def _write_encoder(encoder: Encoder, folder: Path) -> LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo:
+    match encoder:
+        case LinearEncoder():
+            arrays = {"table": encoder.table_ID, "intercept": encoder.intercept_D}
+            present = {name: array.astype(np.float32) for name, array in arrays.items() if array is not None}
+            np.savez(folder / names.LINEAR_ENCODER, allow_pickle=False, **present)
+            return LinearEncoderInfo(exponent=encoder.exponent, low_weight=encoder.low_weight)
+        case RidgeEncoder():
+            return RidgeEncoderInfo(confidence=encoder.confidence, regularization=encoder.regularization)
+        case OnnxEncoder():
+            (folder / names.ONNX_ENCODER).write_bytes(encoder.graph.content())
+            return OnnxEncoderInfo()
+        case _:
+            raise TypeError(f"no bundle form for an encoder of type {type(encoder).__name__}")
+
+
+def _write_arrays(draft: BundleDraft, folder: Path) -> None:
+    model = draft.model
+    np.save(folder / names.ITEM_VECTORS, model.item_vectors_ID, allow_pickle=False)
+    if model.user_vectors_UD is not None:
+        np.save(folder / names.USER_VECTORS, model.user_vectors_UD.astype(np.float32), allow_pickle=False)
+    if model.rescorer is not None:
+        (folder / names.RESCORER).write_bytes(model.rescorer.graph.content())
+    np.save(folder / names.POPULARITY, draft.popularity_I.astype(np.float32), allow_pickle=False)
+    seen = draft.seen
+    np.savez_compressed(folder / names.SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
+    write_item_table(draft.item_table, draft.items, folder)
+    LexicalIndex.build(item_texts(draft.item_table), language=draft.language).write(folder)
+    pd.DataFrame({"id": pd.Series(draft.users.ids, dtype="string")}).to_parquet(folder / names.USER_TABLE, index=False)
+    faiss.write_index(draft.index, str(folder / names.ITEM_INDEX))
+
+
+def _manifest(
+    draft: BundleDraft, encoder: LinearEncoderInfo | RidgeEncoderInfo | OnnxEncoderInfo, files: list[FileEntry]
+) -> RecommenderManifest:
+    policy = draft.model.policy
+    return RecommenderManifest(
+        **draft.told(files),
+        data=draft.data,
+        history=HistoryInfo(positive_threshold=policy.positive_threshold, signal=policy.signal, demote_low=policy.demote_low),
+        encoder=encoder,
+        scoring=ScoringInfo(
+            dim=draft.model.dim,
+            bias_folded=draft.bias_folded,
+            fidelity="exact" if draft.model.rescorer is None else "approximate",
+            overlap_at_100=draft.overlap_at_100,
+        ),
+        rescorer=None
+        if draft.candidates is None
+        else RescorerInfo(candidates=draft.candidates, predicts_ratings=draft.model.predicts_ratings),
+        index=draft.index_info,
+    )
 
 
 def load_recommender(path: Path, manifest: RecommenderManifest) -> Bundle:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from app.bundle.features import FeatureRanker
 from app.bundle.loading import Needed, check_fit
 from app.bundle.manifest import FeatureDataInfo, FileEntry, RerankManifest
-from app.bundle.writing import FEATURE_RANKER, libraries, write_folder
+from app.bundle.writing import FEATURE_RANKER, Draft, write_folder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,25 +28,15 @@ class RerankBundle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerankDraft:
+class RerankDraft(Draft):
     """Everything that goes into a bundle of reranking.
 
     Attributes:
-        name, version: the two folder names.
         model: as trained.
     """
 
-    name: str
-    version: str
-    ranker: str
-    paper: str
-    seed: int
-    config: dict[str, Any]
     data: FeatureDataInfo
     model: FeatureRanker
-    metrics: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    commit: str | None = None
 
 
 def write_rerank(draft: RerankDraft, root: Path) -> Path:
@@ -64,19 +51,8 @@ def write_rerank(draft: RerankDraft, root: Path) -> Path:
     def fill(folder: Path) -> Callable[[list[FileEntry]], RerankManifest]:
         (folder / FEATURE_RANKER).write_bytes(draft.model.graph.content())
         return lambda files: RerankManifest(
-            name=draft.name,
-            version=draft.version,
-            ranker=draft.ranker,
-            paper=draft.paper,
-            created=datetime.now(UTC),
-            seed=draft.seed,
-            config=json.loads(json.dumps(draft.config)),
+            **draft.told(files),
             data=draft.data,
-            metrics=draft.metrics,
-            training=draft.training,
-            libraries=libraries(),
-            commit=draft.commit,
-            files=files,
         )
 
     return write_folder(root / draft.name / draft.version, fill)

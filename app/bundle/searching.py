@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import faiss
 import numpy as np
@@ -20,7 +17,7 @@ from app.bundle.manifest import DenseInfo, FileEntry, FusionInfo, IndexInfo, Sea
 from app.bundle.search import Fusion, SearchModel
 from app.bundle.texts import TextEncoder
 from app.bundle.vocabulary import Vocabulary
-from app.bundle.writing import libraries, write_folder, write_item_table
+from app.bundle.writing import Draft, write_folder, write_item_table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,32 +42,22 @@ class SearchBundle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchDraft:
+class SearchDraft(Draft):
     """Everything that goes into a bundle of search. I documents.
 
     Attributes:
-        name, version: the two folder names.
         model: as trained.
         items: ids in row order.
         item_table: metadata in row order, `text` among it.
         index, index_info: FAISS over the document vectors; both or none.
     """
 
-    name: str
-    version: str
-    ranker: str
-    paper: str
-    seed: int
-    config: dict[str, Any]
     data: TextDataInfo
     model: SearchModel
     items: Vocabulary
     item_table: pd.DataFrame
     index: faiss.Index | None = None
     index_info: IndexInfo | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    commit: str | None = None
 
 
 def write_search(draft: SearchDraft, root: Path) -> Path:
@@ -100,22 +87,11 @@ def write_search(draft: SearchDraft, root: Path) -> Path:
                 index=draft.index_info,
             )
         return lambda files: SearchManifest(
-            name=draft.name,
-            version=draft.version,
-            ranker=draft.ranker,
-            paper=draft.paper,
-            created=datetime.now(UTC),
-            seed=draft.seed,
-            config=json.loads(json.dumps(draft.config)),
+            **draft.told(files),
             data=draft.data,
             dense=dense,
             fusion=FusionInfo(method=model.fusion.method, dense_weight=model.fusion.dense_weight),
             mode=model.mode,
-            metrics=draft.metrics,
-            training=draft.training,
-            libraries=libraries(),
-            commit=draft.commit,
-            files=files,
         )
 
     return write_folder(root / draft.name / draft.version, fill)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -39,6 +43,43 @@ _RECORDED_LIBRARIES = (
     "tokenizers",
     "lightgbm",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a bundle of any kind is written from.
+
+    Attributes:
+        name, version: the two folder names.
+        ranker, paper, seed, config, metrics, training, commit: as in `Manifest`.
+    """
+
+    name: str
+    version: str
+    ranker: str
+    paper: str
+    seed: int
+    config: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    commit: str | None = None
+
+    def told(self, files: list[FileEntry]) -> dict[str, Any]:
+        """What manifests of all kinds say."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "ranker": self.ranker,
+            "paper": self.paper,
+            "created": datetime.now(UTC),
+            "seed": self.seed,
+            "config": json.loads(json.dumps(self.config)),
+            "metrics": self.metrics,
+            "training": self.training,
+            "libraries": libraries(),
+            "commit": self.commit,
+            "files": files,
+        }
 
 
 def write_folder(target: Path, fill: Callable[[Path], Callable[[list[FileEntry]], Manifest]]) -> Path:

@@ -19,10 +19,10 @@ from app.bundle import (
     ManifestInvalid,
     SchemaUnsupported,
     read_bundle,
+    recommender,
     sha256_of,
     write_bundle,
     write_file,
-    writer,
 )
 from app.bundle.manifest import SchemaVersion
 from tests.conftest import make_rescorer, with_rescorer
@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_nothing_behind(bundle_draft, tmp_path, monkeypatc
     def full_disk(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer.faiss, "write_index", full_disk)
+    monkeypatch.setattr(recommender.faiss, "write_index", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_bundle(bundle_draft, tmp_path)
     assert list((tmp_path / "sample").iterdir()) == []

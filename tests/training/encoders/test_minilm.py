@@ -55,7 +55,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @needs_weights
 def test_vectors_are_the_published_ones(cache_folder: Path) -> None:
-    """The first components that the model's card prints, and the three cosines that its demonstration shows, by the original code."""
+    """The first five components of a sentence and three cosines, as the original code gives them for the published weights."""
     texts = [
         "This is an example sentence",
         "That is a happy person",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.bundle import LinearEncoder, VectorModel, read_bundle, writer
+from app.bundle import LinearEncoder, VectorModel, read_bundle, recommender
 from tests.training.conftest import make_interactions
 from training.data import Split
 from training.export import export_bundle
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_nothing(split: Split, tmp_path: Path, monkeypatch: p
     def no_space(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writer.faiss, "write_index", no_space)
+    monkeypatch.setattr(recommender.faiss, "write_index", no_space)
     with pytest.raises(OSError, match="No space left"):
         export(split, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
