@@ -40,8 +40,9 @@ def main() -> int:
     releases = os.environ.get("IRGAN_RELEASES", "releases")
     heading("1. Documents")
     data, queries = _documents()
+    split = ("--split", "random") if data == "cranfield" else ()  # one training in place of five folds and the whole
     heading("2. Training: BM25, and IRGAN's encoders over learned subwords")
-    outcomes = [_train("bm25", data), _train("irgan-text", data, "--set", "body=cnn")]
+    outcomes = [_train("bm25", data, *split), _train("irgan-text", data, "--set", "body=cnn", *split)]
     heading("3. Publishing and serving")
     irgan("publish", outcomes[-1]["bundle"], "--slot", SLOT, "--releases", releases)
     with service(releases, "--slot", SLOT) as address:
