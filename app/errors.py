@@ -3,7 +3,7 @@
     ServiceError (exit code 1)
     ├── QueryError                what a caller asked cannot be answered
     │   ├── QueryInvalid          a parameter breaks its type or its range
-    │   │   └── FilterInvalid     a filter names an unknown field or a value of the wrong type
+    │   │   └── FilterInvalid     a filter or a facet names an unknown field, or a filter a value of the wrong type
     │   ├── MalformedJson         the body is not JSON
     │   ├── MediaTypeUnsupported  the body is not declared as JSON
     │   └── BodyTooLarge          the body is longer than this service reads
@@ -45,7 +45,7 @@ class QueryInvalid(QueryError):
 
 
 class FilterInvalid(QueryInvalid):
-    """A filter names an unknown field or carries a value of the wrong type."""
+    """A filter or a facet names an unknown field, or a filter carries a value of the wrong type."""
 
 
 class MalformedJson(QueryError):

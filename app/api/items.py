@@ -91,7 +91,7 @@ def _states(engine: SearchEngine, changes: Mapping[str, Document | None]) -> lis
     """What becomes of each item.
 
     Raises:
-        FilterInvalid: a field has a value of another type than the other items' have.
+        QueryInvalid: a field has a value of another type than the other items' have.
         UnknownId: one is to be deleted that is not there.
     """
     missing = [item for item, document in changes.items() if document is None and not engine.holds(item)]

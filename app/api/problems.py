@@ -45,7 +45,7 @@ KINDS: dict[type[Exception], Kind] = {
     WrongRanker: Kind(409, "wrong-ranker", "The live release answers other questions"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too long"),
     MediaTypeUnsupported: Kind(415, "unsupported-media-type", "The body is not declared as JSON"),
-    FilterInvalid: Kind(422, "invalid-filter", "A filter cannot be used"),
+    FilterInvalid: Kind(422, "invalid-filter", "A filter or a facet cannot be used"),
     QueryInvalid: Kind(422, "invalid-request", "The request is not valid"),
     SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
     StoreUnusable: Kind(503, "store-unusable", "The service cannot remember anything now"),

@@ -177,6 +177,10 @@ class Nothing(Strict):
     """A URL without parameters."""
 
 
+def _type(value: str | int | float | bool) -> type:
+    return float if type(value) is int else type(value)
+
+
 class ItemBody(Strict):
     """An item as it is to be from now on, the whole of it."""
 
@@ -195,6 +199,8 @@ class ItemBody(Strict):
             values = value if isinstance(value, list) else [value]
             if not all(one is None or isinstance(one, str | int | float | bool) for one in values):
                 raise ValueError(f"{name!r} must be text, a number, true or false, or a list of them")
+            if len({_type(one) for one in values if one is not None}) > 1:
+                raise ValueError(f"{name!r} is a list of values of several types; expected one type")
         return metadata
 
 

@@ -41,13 +41,14 @@ class Catalogue:
     Args:
         items: ids in row order.
         item_table: metadata in row order; the column `text`, where there is one, is searched and quoted, and neither filtered by nor shown whole.
+        kinds: types of fields whose values may not tell, see `ItemFilters`.
     """
 
-    def __init__(self, items: Vocabulary, item_table: pd.DataFrame) -> None:
+    def __init__(self, items: Vocabulary, item_table: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> None:
         shown = item_table.drop(columns=_TEXT, errors="ignore")
         self.items = items
         self.table = shown
-        self.filters = ItemFilters(shown)
+        self.filters = ItemFilters(shown, kinds)
         self.cards = ItemCards(shown)
         self._has_texts = _TEXT in item_table
         self._texts = item_table[_TEXT].astype(str).tolist() if self._has_texts else item_texts(shown)
@@ -85,7 +86,7 @@ class Catalogue:
             values = [document.metadata.get(name) for document in documents]
             table[name] = _column(self.filters.kept(name, values), self.filters.fields.get(name))
         table[_TEXT] = [document.text or self.searched(document) for document in documents]
-        return Catalogue(Vocabulary("item", table["id"].tolist()), table)
+        return Catalogue(Vocabulary("item", table["id"].tolist()), table, self.filters.fields)
 
     def counts(self, name: str, rows: Iterable[int]) -> Counter[Scalar]:
         """How many of some items have each value of a field; none where the field is not theirs."""
@@ -119,7 +120,7 @@ def _column(values: list[Any], kind: str | None) -> pd.Series:
             return series.astype("Int64" if are_whole else "Float64")
         case "date":
             return pd.to_datetime(series, utc=True, format="mixed", errors="coerce")
-        case "list of text":
-            return series.map(lambda value: [value] if isinstance(value, str) else value)
+        case "list of text" | "list of numbers" | "list of true or false":
+            return series.map(lambda value: value if value is None or isinstance(value, list) else [value])
         case _:
             return series

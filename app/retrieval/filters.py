@@ -77,28 +77,30 @@ class _Column(Protocol):
 
 
 class _TextColumn:
-    """Strings, or lists of strings; an item matches by any of its own."""
+    """Strings."""
 
-    def __init__(self, column: pd.Series, *, kind: str) -> None:
-        self.kind = kind
-        self._column = column
+    kind = "text"
+
+    def __init__(self, column: pd.Series) -> None:
+        self._column = column.reset_index(drop=True)
 
     @cached_property
     def _postings(self) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
         """Value → code, and the rows of code c at rows[starts[c]:starts[c + 1]]."""
-        exploded = (
-            self._column.reset_index(drop=True).explode()
-            if self.kind == "list of text"
-            else self._column.reset_index(drop=True)
-        )
-        exploded = exploded.dropna()
-        codes_P, values = pd.factorize(exploded.astype(str))
+        present = self._values().dropna()
+        codes_P, values = pd.factorize(present.map(self._key))
         order_P = np.argsort(codes_P, kind="stable")
         starts = np.zeros(len(values) + 1, dtype=np.int64)
         np.cumsum(np.bincount(codes_P, minlength=len(values)), out=starts[1:])
-        return {str(v): c for c, v in enumerate(values)}, exploded.index.to_numpy()[order_P], starts
+        return {str(v): c for c, v in enumerate(values)}, present.index.to_numpy()[order_P], starts
 
-    def read(self, text: str) -> str:
+    def _values(self) -> pd.Series:
+        return self._column
+
+    def _key(self, value: Any) -> str:
+        return str(value)
+
+    def read(self, text: str) -> Scalar:
         return text
 
     def holds(self, value: Scalar) -> bool:
@@ -107,7 +109,7 @@ class _TextColumn:
     def any_of(self, values: Sequence[Scalar]) -> np.ndarray:
         code_of, rows_P, starts = self._postings
         allowed_I = np.zeros(len(self._column), dtype=bool)
-        for code in (code_of.get(str(v)) for v in values):
+        for code in (code_of.get(self._key(v)) for v in values):
             if code is not None:
                 allowed_I[rows_P[starts[code] : starts[code + 1]]] = True
         return allowed_I
@@ -191,7 +193,39 @@ class _FlagColumn(_NumberColumn):
         raise ValueError("a range needs a column of numbers or dates")
 
 
-def _column(column: pd.Series) -> _Column:
+class _ListColumn(_TextColumn):
+    """Lists of text, of numbers, or of truth values; an item matches by any of its own."""
+
+    def __init__(self, column: pd.Series, *, kind: str) -> None:
+        super().__init__(column)
+        self.kind = kind
+        self._element = _ELEMENTS[kind]
+
+    def _values(self) -> pd.Series:
+        return self._column.explode()
+
+    def _key(self, value: Any) -> str:
+        """What equal values have in common: 1 and 1.0 are equal."""
+        is_number = self.kind == "list of numbers" and isinstance(value, int | float | np.number)
+        return repr(float(value)) if is_number else str(value)
+
+    def read(self, text: str) -> Scalar:
+        return self._element.read(text)
+
+    def holds(self, value: Scalar) -> bool:
+        return self._element.holds(value)
+
+
+_NOTHING = pd.Series([], dtype="Float64")
+_ELEMENTS: dict[str, _Column] = {
+    "list of text": _TextColumn(_NOTHING),
+    "list of numbers": _NumberColumn(_NOTHING.to_numpy(dtype=np.float64), kind="number"),
+    "list of true or false": _FlagColumn(_NOTHING),
+}
+"""What tells which values a list of each kind may have; empty columns, for nothing is looked for in them."""
+
+
+def _column(column: pd.Series, known: str | None) -> _Column:
     kind = column.dtype
     if pd.api.types.is_bool_dtype(kind):
         return _FlagColumn(column)
@@ -199,10 +233,23 @@ def _column(column: pd.Series) -> _Column:
         return _NumberColumn(column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan), kind="number")
     if pd.api.types.is_datetime64_any_dtype(kind):
         return _DateColumn(column)
+    if known in _ELEMENTS:
+        return _ListColumn(column, kind=known)
     present = column.dropna()
     if kind.kind == "O" and len(present) and isinstance(present.iloc[0], list | tuple | np.ndarray):
-        return _TextColumn(column, kind="list of text")
-    return _TextColumn(column, kind="text")
+        return _ListColumn(column, kind=_kind_of_lists(present))
+    return _TextColumn(column)
+
+
+def _kind_of_lists(lists: pd.Series) -> str:
+    """By their first value: all have one type, in a bundle's table and in what is put."""
+    match next((value for values in lists for value in values if value is not None), None):
+        case bool() | np.bool_():
+            return "list of true or false"
+        case int() | float() | np.number():
+            return "list of numbers"
+        case _:
+            return "list of text"
 
 
 class ItemFilters:
@@ -210,10 +257,12 @@ class ItemFilters:
 
     Args:
         item_table: metadata in row order, I rows.
+        kinds: of fields whose values may not tell, such as lists that are all empty: the type in words, see `fields`.
     """
 
-    def __init__(self, item_table: pd.DataFrame) -> None:
-        self._columns = {str(name): _column(item_table[name]) for name in item_table.columns}
+    def __init__(self, item_table: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> None:
+        known = kinds or {}
+        self._columns = {str(name): _column(item_table[name], known.get(str(name))) for name in item_table.columns}
         self._num_items = len(item_table)
         size = max(16, min(4096, _CACHED_BYTES // max(1, self._num_items)))
         self._compiled = lru_cache(maxsize=size)(self._compile)
@@ -248,7 +297,7 @@ class ItemFilters:
     def fits(self, name: str, value: Any) -> bool:
         """Whether an item may have the value in a field that is known."""
         column = self._columns[name]
-        values = value if isinstance(value, list) and column.kind == "list of text" else [value]
+        values = value if isinstance(value, list) and column.kind in _ELEMENTS else [value]
         return all(isinstance(one, str | int | float | bool) and column.holds(one) for one in values)
 
     def kept(self, name: str, values: Iterable[Any]) -> list[Any]:

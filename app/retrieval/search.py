@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, moments_of
-from app.errors import FilterInvalid, QueryInvalid
+from app.errors import QueryInvalid
 from app.retrieval.additions import Additions, inner_products, lexical_scores, read_documents, vectors_of
 from app.retrieval.catalogue import Catalogue, Document, most_frequent
 from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
@@ -189,7 +189,7 @@ class SearchEngine:
         """Whether a document's metadata fit those of the items that are there.
 
         Raises:
-            FilterInvalid: a field that is known has a value of another type.
+            QueryInvalid: a field that is known has a value of another type.
         """
         own = self.catalogue.filters.fields
         later = self._additions.catalogue.misfits(document)
@@ -202,7 +202,7 @@ class SearchEngine:
             for name, kind in kinds.items()
         ]
         if wrong:
-            raise FilterInvalid("; ".join(f"{place}: {message}" for place, message in wrong), wrong)
+            raise QueryInvalid("; ".join(f"{place}: {message}" for place, message in wrong), wrong)
 
     def _check_fields(self, names: Iterable[str], place: str) -> None:
         """Refuse fields that no item has.
