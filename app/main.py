@@ -29,9 +29,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: by default what the environment says.
 
     Raises:
-        SettingsInvalid: the environment holds what cannot be used.
+        SettingsInvalid: the environment holds what cannot be used, such as no store's address.
         ReleasesUnusable: the releases folder is no folder.
-        StoreUnusable: the store's address cannot be used.
     """
     settings = settings or read_settings()
     releases, database = ReleaseStore(settings.releases), Database(settings.store)

@@ -1,4 +1,4 @@
-"""What a person can set about the service: by options of `irgan serve`, or by environment variables `IRGAN_…`."""
+"""What a person can set about the service: by environment variables `IRGAN_…`, and some by options of `irgan serve`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsInvalid
+
+_OPTIONS = {"releases", "slot", "host", "port"}
+"""What the command line knows too."""
 
 
 class Settings(BaseSettings):
@@ -59,7 +62,6 @@ def read_settings(**given: Any) -> Settings:
         lines = []
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))
-            lines.append(
-                f"{name} = {problem['input']!r}: {problem['msg']} (option --{name.replace('_', '-')} or IRGAN_{name.upper()})"
-            )
+            option = f"option --{name} or " if name in _OPTIONS else ""
+            lines.append(f"{name} = {problem['input']!r}: {problem['msg']} ({option}IRGAN_{name.upper()})")
         raise SettingsInvalid("\n".join(lines)) from error

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from app.errors import SettingsInvalid
 from app.store.errors import StoreUnusable
 
 METADATA = MetaData()
@@ -31,7 +32,7 @@ class Database:
         url: such as `sqlite:///irgan.db`; the file of SQLite is made when something is first written.
 
     Raises:
-        StoreUnusable: no such kind of database.
+        SettingsInvalid: no such kind of database, or one that would keep nothing.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,13 +40,13 @@ class Database:
             self._url = make_url(url)
             self._engine: Engine = create_engine(self._url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            raise StoreUnusable(
-                f"the store's address {url!r} cannot be used: {error}; expected such as sqlite:///irgan.db"
+            raise SettingsInvalid(
+                f"the store's address {url!r} cannot be used: {error}; expected such as sqlite:///irgan.db (IRGAN_STORE)"
             ) from error
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite and self._url.database in {None, "", ":memory:"}:
-            raise StoreUnusable(
-                f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db"
+            raise SettingsInvalid(
+                f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db (IRGAN_STORE)"
             )
         self._is_ready = False
         self._lock = threading.Lock()

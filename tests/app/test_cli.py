@@ -92,7 +92,13 @@ def test_what_a_person_can_cause_is_one_line_and_an_exit_code(run, drafts, tmp_p
 def test_a_bad_setting_in_the_environment_is_named(run, monkeypatch):
     monkeypatch.setenv("IRGAN_POLL_SECONDS", "9")
     code, _, err = run("releases")
-    assert code == 2 and "IRGAN_POLL_SECONDS" in err
+    assert code == 2 and "(IRGAN_POLL_SECONDS)" in err  # it has no option
+
+
+def test_a_store_that_cannot_be_is_told_before_anything_answers(run, monkeypatch):
+    monkeypatch.setenv("IRGAN_STORE", "nonsense")
+    code, out, err = run("serve", "--port", "0")
+    assert (code, out) == (2, "") and "IRGAN_STORE" in err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import threading
 import pytest
 from sqlalchemy import create_engine, text
 
+from app.errors import SettingsInvalid
 from app.store import Database, ItemChanges, StoreUnusable
 
 
@@ -75,7 +76,7 @@ def test_since_gives_the_news_alone(url):
     ],
 )
 def test_an_address_that_cannot_be_is_refused_at_once(url, message):
-    with pytest.raises(StoreUnusable, match=message):
+    with pytest.raises(SettingsInvalid, match=message):
         Database(url)
 
 
