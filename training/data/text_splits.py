@@ -64,7 +64,9 @@ def make_text_splits(
     queries = _queries(collection)
     if len(queries) < 2:
         raise DataError(
-            f"{collection.name}: {len(queries)} queries are judged, too few for the split {name}; use the split none, which tests on nothing"
+            f"{collection.name}: {len(queries)} queries are judged, too few for the split {name}; "
+            "give queries and their judgements (--queries and --qrels, or queries.jsonl and qrels/ in the folder), "
+            "or use the split none, which tests on nothing"
         )
     if name == "given":
         return [_given(collection)]

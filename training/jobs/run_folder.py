@@ -68,7 +68,23 @@ def _check(folder: Path, identity: dict[str, Any]) -> None:
         raise ConfigError(f"{folder / _IDENTITY} cannot be read: {error}; leave out --resume to start again") from error
     wanted = json.loads(json.dumps(identity))
     if earlier != wanted:
-        changed = sorted(key for key in earlier.keys() | wanted.keys() if earlier.get(key) != wanted.get(key))
         raise ConfigError(
-            f"{folder} is another run's: {', '.join(changed)} differ; choose another --run-dir, or leave out --resume to start again"
+            f"{folder} is another run's: {', '.join(_differences(earlier, wanted))} differ; "
+            "choose another --run-dir, or leave out --resume to start again"
         )
+
+
+def _differences(earlier: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What differs between two runs, and of settings which ones."""
+    told = []
+    for key in _changed(earlier, wanted):
+        was, is_now = earlier.get(key), wanted.get(key)
+        if isinstance(was, dict) and isinstance(is_now, dict):
+            told.append(f"{key} ({', '.join(_changed(was, is_now))})")
+        else:
+            told.append(key)
+    return told
+
+
+def _changed(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

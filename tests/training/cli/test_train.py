@@ -230,7 +230,7 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_resume_ends_as_if_undisturbed(pla
 def test_another_run_s_folder_is_refused_to_resume_and_reused_without(place: Path) -> None:
     """What differs is named; nothing is trained."""
     run("ease", "--data", "mine.csv", "--run-dir", "run", "--json")
-    for change, told in ((("--seed", "1"), "seed differ"), (("--set", "l2=7"), "config differ")):
+    for change, told in ((("--seed", "1"), "seed differ"), (("--set", "l2=7"), "config (l2) differ")):
         result = invoke("ease", "--data", "mine.csv", "--run-dir", "run", "--resume", "--bundles", "more", *change)
         assert type(result.exception) is ConfigError
         assert f"run is another run's: {told}" in str(result.exception)

@@ -40,7 +40,8 @@ def test_the_same_run_may_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"), [({"seed": 1}, "seed differ"), ({"ranker": "ials", "config": {}}, "config, ranker differ")]
+    ("change", "told"),
+    [({"seed": 1}, "seed differ"), ({"ranker": "ials", "config": {}}, r"config \(l2, shape\), ranker differ")],
 )
 def test_another_run_s_folder_is_not_gone_on_with(change: dict[str, object], told: str, tmp_path: Path) -> None:
     """The message says what differs and what to do, and the folder stays as it was."""
