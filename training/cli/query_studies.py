@@ -176,7 +176,7 @@ def _text_split(recorded: TextDataInfo, data: RecordedDataFlags, texts: TextFlag
     collection = load_texts(data.data or recorded.name, texts, data)
     name = data.split or recorded.split.name
     parameters = split_parameters(recorded.split, data, name)
-    _must_be_a_fold(name, parameters)
+    _must_be_a_fold(name, parameters, "--split random, or with --fold N")
     return make_text_splits(collection, name, **parameters)[0]
 
 
@@ -203,7 +203,7 @@ def _feature_split(recorded: FeatureDataInfo, data: RecordedDataFlags) -> Featur
     name = data.split or recorded.split.name
     parameters = split_parameters(recorded.split, data, name)
     if "folds" in parameters:
-        _must_be_a_fold("kfold", parameters)
+        _must_be_a_fold("kfold", parameters, "--fold N")
     return make_feature_splits(candidates, name, **parameters)[0]
 
 
@@ -214,13 +214,15 @@ def _must_be_there(recorded: str, data: RecordedDataFlags, kind: str) -> None:
         raise DataError(f"the rankers learned from {recorded!r}, which is no named data set; give its path with --data PATH")
 
 
-def _must_be_a_fold(name: str, parameters: dict[str, Any]) -> None:
+def _must_be_a_fold(name: str, parameters: dict[str, Any], cure: str) -> None:
     """A ranker of all folds learned from every judgement; there is nothing left to judge it on."""
-    if name == "none" or (name == "kfold" and "fold" not in parameters):
+    told = f"Rankers that can be judged come from irgan train with {cure}"
+    if name == "none":
+        raise DataError(f"the split 'none' sets no query apart, so nothing is left to judge rankers on. {told}")
+    if name == "kfold" and "fold" not in parameters:
         raise DataError(
             f"the rankers record the split {name!r} without a fold: they learned from all judgements, and nothing is left to judge "
-            "them on; what their folds reached stands in their manifests. Rankers that can be judged come from irgan train with "
-            "--split random, or with --fold N"
+            f"them on; what their folds reached stands in their manifests. {told}"
         )
 
 

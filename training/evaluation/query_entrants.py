@@ -177,7 +177,8 @@ def check_learned_from(bundle: SearchBundle | RerankBundle, fingerprint: str, as
     if bundle.manifest.data.fingerprint != fingerprint:
         raise DataError(
             f"{bundle.path} did not learn from the training part of {asked}, so it may have learned from its test part; "
-            f"it learned from {_told(bundle.manifest.data)}: evaluate it on that, with the same options as in training"
+            f"it learned from {_told(bundle.manifest.data)}: evaluate it on that, with the same options as in training, "
+            "and train again where the files have changed since"
         )
 
 

@@ -276,7 +276,7 @@ def test_rerankers_are_compared_on_the_fold_they_did_not_see(tmp_path: Path) -> 
         (("evaluate", "words", "--data", "texts", "--output", "ratings.csv"), ConfigError, "--output ratings.csv is a file"),
         (("evaluate", "words", "--data", "texts", "--fold", "0"), DataError, "did not learn from the training part of texts, split kfold"),
         (("evaluate", "one", "--data", "letor", "--fold", "0"), DataError, "did not learn from the training part of letor, split given"),
-        (("evaluate", "words", "--data", "texts", "--split", "none"), DataError, "nothing is left to judge them on"),
+        (("evaluate", "words", "--data", "texts", "--split", "none"), DataError, "nothing is left to judge rankers on"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_message(arguments: tuple[str, ...], kind: type[Exception], message: str) -> None:
