@@ -47,7 +47,14 @@ def export_search(
         collection: its documents are searched.
         train: the judgements learned from; the recall of the index is measured on their queries.
         split: how test queries were set apart.
-        root, name, ranker, paper, seed, config, metrics, training: for the manifest, as in `SearchManifest`.
+        root: where bundles are.
+        name: the bundle's.
+        ranker: as the registry calls it.
+        paper: where it was published.
+        seed: of the training.
+        config: the resolved settings.
+        metrics: what was measured on the test part.
+        training: what the run reports.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
@@ -109,7 +116,15 @@ def export_reranker(
         model: as trained.
         train: what it learned from.
         data_name: the data set's.
-        split, root, name, ranker, paper, seed, config, metrics, training: as of `export_search`.
+        split: how test queries were set apart.
+        root: where bundles are.
+        name: the bundle's.
+        ranker: as the registry calls it.
+        paper: where it was published.
+        seed: of the training.
+        config: the resolved settings.
+        metrics: what was measured on the test part.
+        training: what the run reports.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
