@@ -6,6 +6,7 @@ Shapes: I items.
 from __future__ import annotations
 
 import logging
+from datetime import date
 
 import pandas as pd
 
@@ -72,7 +73,7 @@ def typed_column(table: Table, name: str) -> pd.Series:
     if table.values == "json":
         return json_column(values.tolist())
     if table.values == "typed":
-        return values
+        return _with_times(values)
     present = values[values != ""]
     if len(present) and present.str.fullmatch(r"[+-]?(0|[1-9]\d{0,17})").all():
         return pd.to_numeric(values.mask(values == "")).astype("Int64")
@@ -82,6 +83,14 @@ def typed_column(table: Table, name: str) -> pd.Series:
         lists = values.str.split(_LIST_SEPARATOR)
         return lists.map(lambda parts: [part for part in parts if part])
     return values.mask(values == "")
+
+
+def _with_times(values: pd.Series) -> pd.Series:
+    """A Parquet file's dates, which pandas reads as Python's own, as times; anything else as it is."""
+    present = values.dropna()
+    if values.dtype == object and len(present) and all(type(value) is date for value in present):
+        return values.astype("datetime64[s]")
+    return values
 
 
 def with_unknown_items(items: Vocabulary, table: pd.DataFrame, ids: pd.Series) -> tuple[Vocabulary, pd.DataFrame]:

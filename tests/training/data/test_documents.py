@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,16 @@ def test_grades_below_the_least_one_count_as_none(tmp_path: Path, caplog: pytest
     strict = load_collection(str(folder), TextOptions(min_grade=2))
     assert triples(strict.judged["test"].positives) == [(1, 1, 2)]
     assert "impossible; expected 1 or more" in complaint(folder, min_grade=0)
+
+
+def test_parquets_dates_are_times(tmp_path: Path) -> None:
+    """What is filtered by a range of dates is a column of times, also where a value is missing or before pandas's nanoseconds begin."""
+    days = [date(2020, 1, 1), None, date(1066, 10, 14)]
+    path = tmp_path / "d.parquet"
+    pd.DataFrame({"id": ["a", "b", "c"], "text": ["x", "y", "z"], "day": pd.Series(days, dtype="object")}).to_parquet(path)
+    column = load_collection(str(path)).item_table["day"]
+    assert pd.api.types.is_datetime64_any_dtype(column.dtype)
+    assert [None if pd.isna(value) else value.date() for value in column] == days
 
 
 def test_candidates_carry_the_grades_of_their_part(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
