@@ -97,9 +97,7 @@ def _states(engine: SearchEngine, changes: Mapping[str, Document | None]) -> lis
     missing = [item for item, document in changes.items() if document is None and not engine.holds(item)]
     if missing:
         raise UnknownId("item", missing)
-    for document in changes.values():
-        if document is not None:
-            engine.check(document)
+    engine.check([document for document in changes.values() if document is not None])
     return [
         {"id": item, "state": "deleted" if document is None else "updated" if engine.holds(item) else "added"}
         for item, document in changes.items()

@@ -190,6 +190,12 @@ class ItemBody(Strict):
     metadata: dict[str, Any] = Field(default={}, max_length=100)
     """Any other fields; those that the other items have must be of the same type."""
 
+    @model_validator(mode="after")
+    def _says_something(self) -> ItemBody:
+        if not (self.title or "").strip() and not self.text.strip() and not self.metadata:
+            raise ValueError("an item needs a title, a text or metadata; to remove it, delete it")
+        return self
+
     @field_validator("metadata")
     @classmethod
     def _plain_values(cls, metadata: dict[str, Any]) -> dict[str, Any]:

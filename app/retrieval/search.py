@@ -185,15 +185,23 @@ class SearchEngine:
         """Whether an item is there now."""
         return item in self._additions.catalogue.items or (item in self.catalogue.items and item not in self.deleted)
 
-    def check(self, document: Document) -> None:
-        """Whether a document's metadata fit those of the items that are there.
+    def check(self, documents: Sequence[Document]) -> None:
+        """Whether documents' metadata fit those of the items that are there, and each other's.
 
         Raises:
             QueryInvalid: a field that is known has a value of another type.
         """
-        own = self.catalogue.filters.fields
-        later = self._additions.catalogue.misfits(document)
-        kinds = self.catalogue.misfits(document) | {name: kind for name, kind in later.items() if name not in own}
+        together = self.catalogue.beside(documents)
+        for document in documents:
+            self._check_one(document, together)
+
+    def _check_one(self, document: Document, together: Catalogue) -> None:
+        """Each field is compared with the bundle's own items where they have it, else with those that came later, else with the others."""
+        kinds: dict[str, str] = {}
+        known: set[str] = set()
+        for catalogue in (self.catalogue, self._additions.catalogue, together):
+            kinds |= {name: kind for name, kind in catalogue.misfits(document).items() if name not in known}
+            known |= set(catalogue.filters.fields)
         wrong = [
             (
                 f"body.metadata.{name}",

@@ -111,9 +111,11 @@ def test_metadata_of_a_new_item_can_be_filtered_by_and_counted(client):
         ("PUT", "/v1/items/x", {"metadata": {"deep": {"er": 1}}}, ["body.metadata"]),
         ("PUT", "/v1/items/x", {"metadata": {"sizes": [1, 2.5, "big"]}}, ["body.metadata"]),
         ("PUT", "/v1/items/x", {"metadata": {"sizes": [1, True]}}, ["body.metadata"]),
+        ("PUT", "/v1/items/d1", {}, ["body"]),
+        ("PUT", "/v1/items/d1", {"title": " ", "text": ""}, ["body"]),
         ("PUT", "/v1/items", {"items": []}, ["body.items"]),
         ("PUT", "/v1/items", {"items": [{"text": "x"}]}, ["body.items.0.id"]),
-        ("PUT", "/v1/items", {"items": [{"id": str(number)} for number in range(21)]}, ["body.items"]),
+        ("PUT", "/v1/items", {"items": [{"id": str(number), "text": "x"} for number in range(21)]}, ["body.items"]),
         ("DELETE", "/v1/items", {"ids": []}, ["body.ids"]),
         ("DELETE", "/v1/items", {"ids": [str(number) for number in range(21)]}, ["body.ids"]),
         ("DELETE", "/v1/items/d1?force=yes", None, ["query.force"]),
@@ -121,6 +123,16 @@ def test_metadata_of_a_new_item_can_be_filtered_by_and_counted(client):
 )
 def test_changes_that_cannot_be(client, method, path, body, places):
     assert problem(client.request(method, path, json=body)) == (422, "invalid-request", places)
+
+
+def test_items_that_come_together_agree_on_their_fields(client):
+    """Else the same request would be refused when it is sent again."""
+    items = [{"id": "m1", "text": "x", "metadata": {"mass": 1}}, {"id": "m2", "text": "x", "metadata": {"mass": "heavy"}}]
+    answer = client.request("PUT", "/v1/items", json={"items": items})
+    assert problem(answer) == (422, "invalid-request", ["body.metadata.mass"])
+    items[1]["metadata"]["mass"] = 2
+    for _ in range(2):
+        assert client.request("PUT", "/v1/items", json={"items": items}).status_code == 200
 
 
 def test_bodies_that_are_none(client):

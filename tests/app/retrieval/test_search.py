@@ -221,7 +221,7 @@ def test_values_of_another_type_are_refused_and_from_elsewhere_are_no_values(met
     engine = _engine(30)
     odd = Document("n1", "Odd", "glacier", metadata)
     with pytest.raises(QueryInvalid, match="does not fit; the other items have a"):
-        engine.check(odd)
+        engine.check([odd])
     changed = engine.with_changes({"n1": odd, "n2": document("n2", "glacier")})
     found = changed.search(SearchQuestion("glacier", k=100, facets=("year", "genres", "checked")))
     assert "n1" in [changed.id(row) for row in found.rows]
@@ -230,8 +230,8 @@ def test_values_of_another_type_are_refused_and_from_elsewhere_are_no_values(met
 def test_a_new_field_keeps_the_type_it_began_with():
     changed = _engine(30).with_changes({"n1": document("n1", "ice", price=3)})
     with pytest.raises(QueryInvalid, match="have a number there"):
-        changed.check(document("n2", "ice", price="cheap"))
-    changed.check(document("n2", "ice", price=2, colour="red"))
+        changed.check([document("n2", "ice", price="cheap")])
+    changed.check([document("n2", "ice", price=2, colour="red")])
 
 
 def test_lists_of_numbers_and_of_truth_values_are_searched_and_put_as_they_are():
@@ -241,10 +241,10 @@ def test_lists_of_numbers_and_of_truth_values_are_searched_and_put_as_they_are()
     draft.item_table["flags"] = pd.Series([[True], None], dtype="object")
     engine = engine_of(draft)
     same = document("d0", "ice", sizes=[1, 2], flags=[True])
-    engine.check(same)
+    engine.check([same])
     for odd in ({"sizes": ["1"]}, {"sizes": [True]}, {"flags": [1]}):
         with pytest.raises(QueryInvalid, match="have a list of"):
-            engine.check(document("n1", "ice", **odd))
+            engine.check([document("n1", "ice", **odd)])
     without = engine.with_changes({"n1": document("n1", "ice")})
     with_one = engine.with_changes({"n1": document("n1", "ice", sizes=[2.0])})
     for changed, wanted in [(engine, ["d0"]), (without, ["d0"]), (with_one, ["d0", "n1"])]:
@@ -257,7 +257,7 @@ def test_dates_of_later_documents_are_dates():
     draft.item_table["made"] = np.array(["2020-01-01", "2021-06-01"], dtype="datetime64[ns]")
     engine = engine_of(draft)
     with pytest.raises(QueryInvalid, match="have a date there"):
-        engine.check(document("n1", "ice", made="yesterday or so"))
+        engine.check([document("n1", "ice", made="yesterday or so")])
     changed = engine.with_changes(
         {"n1": document("n1", "ice", made="2021-01-01"), "n2": document("n2", "ice", made="2021-01-01T10:00:00+02:00")}
     )
