@@ -60,7 +60,16 @@ _TEXT = {"batch_size": 16, "document_tokens": 24, "validation_fraction": 0.25}
 CASES = {
     "bm25": Case("bm25", learns=False),
     "irgan-text, CNN": Case(
-        "irgan-text", {**_CNN, **_TEXT, "num_epochs": 12, "learning_rate": 1e-2, "num_pseudo_epochs": 1, "shortlist_size": 20}
+        "irgan-text",
+        {
+            **_CNN,
+            **_TEXT,
+            "num_epochs": 12,
+            "learning_rate": 1e-2,
+            "body_learning_rate": 1e-2,
+            "num_pseudo_epochs": 1,
+            "shortlist_size": 20,
+        },
     ),
     "irgan-text, MiniLM": Case(
         "irgan-text", {**_TEXT, "num_epochs": 6, "learning_rate": 3e-3, "head_rank": 16, "shortlist_size": 20}, minilm=True
