@@ -64,8 +64,8 @@ CASES = {
         {
             **_CNN,
             **_TEXT,
+            "validation_fraction": 0.0,  # of so few queries none would choose to learn
             "num_epochs": 12,
-            "learning_rate": 1e-2,
             "body_learning_rate": 1e-2,
             "num_pseudo_epochs": 1,
             "shortlist_size": 20,
