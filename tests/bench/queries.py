@@ -89,7 +89,8 @@ def search_rows(
         assert outcome.figures is not None
         add_modes(shown, outcome.figures, outcome.seconds)
         for variant, called in (variants or {}).items():
-            add_modes(f"{shown}, {called}", outcome.variant_figures[variant], outcome.seconds)
+            # A variant that is missing is the ranker itself: validation chose it.
+            add_modes(f"{shown}, {called}", outcome.variant_figures.get(variant, outcome.figures), outcome.seconds)
         say(f"{shown}, seed {seed}: {outcome.seconds:.1f} s, nDCG@10 {outcome.figures.usual.means()['nDCG@10']:.4f}")
     return rows
 

@@ -73,23 +73,34 @@ def _named(rows: Mapping[str, Row]) -> dict[str, Row]:
 
 def wikiqa() -> str:
     """Answers among a question's candidates."""
-    splits = make_text_splits(load_collection("wikiqa"))
+    rows = {}
+    for body in _BODIES:
+        rows |= answer_rows(body, twin=False) | answer_rows(body, twin=True)
+    return wikiqa_page(rows)
+
+
+_BODIES = {"cnn": "`irgan-qa`, CNN", "minilm": "`irgan-qa`, MiniLM"}
+_STAGES = {"pretrained": "before the game", "played": "after the game"}
+_MORE = "as much more pre-training"
+
+
+def answer_rows(body: str, *, twin: bool) -> dict[str, Row]:
+    """`irgan-qa` over one body, before and after the game; or its twin, which goes on with pre-training."""
+    splits, shown = make_text_splits(load_collection("wikiqa")), _BODIES[body]
+    if twin:
+        return search_rows(f"{shown}, {_MORE}", "irgan-qa", splits, settings=(f"body={body}", *_TWIN), seeds=SEEDS)
+    return search_rows(shown, "irgan-qa", splits, settings=(f"body={body}",), seeds=SEEDS, variants=_STAGES)
+
+
+def wikiqa_page(rows: dict[str, Row]) -> str:
+    """The table and the comparisons."""
     metrics = ("AP", "RR", "P@1")
-    rows = {"BM25": search_rows("BM25", "bm25", splits)["BM25"]}
     pairs = []
-    for body, shown in (("cnn", "`irgan-qa`, CNN"), ("minilm", "`irgan-qa`, MiniLM")):
-        rows |= search_rows(
-            shown, "irgan-qa", splits, settings=(f"body={body}",), seeds=SEEDS, variants={"pretrained": "before the game"}
-        )
-        rows |= search_rows(
-            f"{shown}, as much more pre-training", "irgan-qa", splits, settings=(f"body={body}", *_TWIN), seeds=SEEDS
-        )
-        pairs += [
-            (shown, f"{shown}, before the game"),
-            (shown, f"{shown}, as much more pre-training"),
-            (f"{shown}, dense", f"{shown}, before the game, dense"),
-            (f"{shown}, dense", f"{shown}, as much more pre-training, dense"),
-        ]
+    for shown in _BODIES.values():
+        before, after = (f"{shown}, {stage}" for stage in _STAGES.values())
+        pairs += [(after, before), (after, f"{shown}, {_MORE}")]
+        pairs += [(f"{after}, dense", f"{before}, dense"), (f"{after}, dense", f"{shown}, {_MORE}, dense")]
+    rows = {"BM25": search_rows("BM25", "bm25", make_text_splits(load_collection("wikiqa")))["BM25"], **rows}
     rows = {name: row for name, row in rows.items() if not name.endswith(", lexical")}
     lines = table(["ranker", *metrics, "seconds"], [[name, *row.cells(metrics), row.time] for name, row in rows.items()])
     lines += ["", "Paired over the 243 questions (each one's mean over seeds):", "", *sentences(rows, pairs, ("AP",))]
