@@ -98,9 +98,7 @@ class SearchModel:
         fusion = fusion or self.fusion
         if fusion.method == "standardised":
             assert self.moments is not None
-            return standardised(lexical_I, *moments_of(lexical_I)) + fusion.dense_weight * standardised(
-                dense_I, *self.moments.of_scores(query_D)
-            )
+            return fused_scores(lexical_I, moments_of(lexical_I), dense_I, self.moments.of_scores(query_D), fusion)
         fused_I = reciprocal_ranks(np.where(lexical_I > 0, lexical_I, -np.inf)) + fusion.dense_weight * reciprocal_ranks(
             dense_I
         )
@@ -162,6 +160,18 @@ def standardised(scores: np.ndarray, mean: float, deviation: float) -> np.ndarra
         return np.zeros_like(scores)
     z: np.ndarray = (scores - mean) / deviation
     return z
+
+
+def fused_scores(
+    words: np.ndarray,
+    of_words: tuple[float, float],
+    vectors: np.ndarray,
+    of_vectors: tuple[float, float],
+    fusion: Fusion,
+) -> np.ndarray:
+    """The sum of standardised scores of the same documents; mean and deviation of each are over the whole collection."""
+    scores: np.ndarray = standardised(words, *of_words) + fusion.dense_weight * standardised(vectors, *of_vectors)
+    return scores
 
 
 def reciprocal_ranks(scores_I: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from app.bundle import Fusion, Moments, moments_of, standardised
+from app.bundle import Fusion, Moments, fused_scores, moments_of, standardised
 from app.bundle.search import RANK_CONSTANT, RANK_DEPTH
 from app.retrieval.dense import DenseSearch
 from app.retrieval.index import best, exact_scores
@@ -125,18 +125,6 @@ def by_scores(signals: Signals, fusion: Fusion, k: int) -> Ranked:
             break
         candidates *= 4
     return _merged(signals, found, fused(signals.words_J, signals.vectors_J), k, signals.total)
-
-
-def fused_scores(
-    words: np.ndarray,
-    of_words: tuple[float, float],
-    vectors: np.ndarray,
-    of_vectors: tuple[float, float],
-    fusion: Fusion,
-) -> np.ndarray:
-    """The sum of standardised scores of the same documents; mean and deviation of each are over the whole collection."""
-    scores: np.ndarray = standardised(words, *of_words) + fusion.dense_weight * standardised(vectors, *of_vectors)
-    return scores
 
 
 def by_ranks(signals: Signals, fusion: Fusion, k: int) -> Ranked:

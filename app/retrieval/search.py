@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, moments_of
+from app.bundle import Bundle, Fusion, LexicalIndex, Mode, Moments, SearchBundle, fused_scores, moments_of
 from app.errors import QueryInvalid
 from app.retrieval.additions import Additions, inner_products, lexical_scores, read_documents, vectors_of
 from app.retrieval.catalogue import Catalogue, Document, most_frequent
 from app.retrieval.dense import DenseSearch, EncodedText, MatchedText
 from app.retrieval.filters import Condition, Scalar, no_such_field
-from app.retrieval.fusing import Ranked, Signals, Taste, by_ranks, by_scores, by_taste, by_vectors, by_words, fused_scores
+from app.retrieval.fusing import Ranked, Signals, Taste, by_ranks, by_scores, by_taste, by_vectors, by_words
 from app.retrieval.index import FaissIndex
 from app.retrieval.questions import Found, Place, SearchQuestion
 from app.retrieval.recommend import Recommender

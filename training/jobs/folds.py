@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from app.bundle import SplitInfo
 from training.config import RankerConfig
 from training.jobs.outcome import own_folder, told
 from training.loop import Run
@@ -19,6 +20,9 @@ _log = logging.getLogger(__name__)
 class _Split(Protocol):
     @property
     def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
 
 
 Split = TypeVar("Split", bound=_Split)
@@ -45,6 +49,24 @@ class Learned(Generic[Measured]):
     seconds: float
     total_seconds: float
     told: dict[str, Any]
+
+    def described(self, spec: RankerSpec, split: _Split, config: RankerConfig, run: Run) -> dict[str, Any]:
+        """What the manifests of all bundles of the training say, as `export_search` and `export_reranker` take it.
+
+        Args:
+            spec: which ranker.
+            split: what the bundle's ranker learned from.
+            config: its hyper-parameters.
+            run: where and how.
+        """
+        return {
+            "split": SplitInfo(name=split.name, parameters=split.parameters),
+            "ranker": spec.name,
+            "paper": spec.paper,
+            "seed": run.seed,
+            "config": config.model_dump(mode="json"),
+            "training": self.told,
+        }
 
 
 def learn_folds(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.bundle import FeatureRanker, SplitInfo
+from app.bundle import FeatureRanker
 from training.config import RankerConfig
 from training.data import FeatureSplit, JudgedFeatures
 from training.evaluation.rerank import RerankEvaluation, evaluate_reranker, joined_rerank
@@ -103,20 +103,17 @@ def train_reranker(
         for which, parts in learned.measured.items()
     }
 
+    told = learned.described(spec, whole, config, run)
+
     def export(model: FeatureRanker, which: str) -> Path:
         return export_reranker(
             model,
             whole.train,
             data_name=whole.dataset,
-            split=SplitInfo(name=whole.name, parameters=whole.parameters),
             root=bundles,
             name=name if which == ITSELF else f"{name}-{which}",
-            ranker=spec.name,
-            paper=spec.paper,
-            seed=run.seed,
-            config=config.model_dump(mode="json"),
             metrics=figures[which].as_json() if which in figures else {},
-            training=learned.told,
+            **told,
         )
 
     bundle = export(learned.trained.model, ITSELF)

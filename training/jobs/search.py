@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.bundle import Mode, SearchModel, SplitInfo
+from app.bundle import Mode, SearchModel
 from training.config import RankerConfig
 from training.data import Judgements, TextSplit
 from training.evaluation.search import SearchEvaluation, evaluate_modes, joined
@@ -101,20 +101,17 @@ def train_search(
     )
     figures = {which: _figures(parts, is_folds=len(splits) > 1) for which, parts in learned.measured.items()}
 
+    told = learned.described(spec, whole, config, run)
+
     def export(model: SearchModel, which: str) -> Path:
         return export_search(
             model,
             whole.collection,
             whole.train,
-            split=SplitInfo(name=whole.name, parameters=whole.parameters),
             root=bundles,
             name=name if which == ITSELF else f"{name}-{which}",
-            ranker=spec.name,
-            paper=spec.paper,
-            seed=run.seed,
-            config=config.model_dump(mode="json"),
             metrics=figures[which].as_json() if which in figures else {},
-            training=learned.told,
+            **told,
         )
 
     bundle = export(learned.trained.model, ITSELF)
