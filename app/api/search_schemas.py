@@ -181,8 +181,13 @@ def _type(value: str | int | float | bool) -> type:
     return float if type(value) is int else type(value)
 
 
+_ITEM: dict[str, Any] = {"title": "Of walruses", "text": "A walrus sat on the ice.", "metadata": {"year": 1999}}
+
+
 class ItemBody(Strict):
     """An item as it is to be from now on, the whole of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ITEM]})
 
     title: str | None = Field(default=None, max_length=10_000)
     text: str = ""
@@ -213,17 +218,23 @@ class ItemBody(Strict):
 class NamedItemBody(ItemBody):
     """An item with its id."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "w1", **_ITEM}]})
+
     id: Id
 
 
 class ItemsBody(Strict):
     """Items to add or to replace, all or none."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"id": "w1", **_ITEM}]}]})
+
     items: list[NamedItemBody] = Field(min_length=1)
 
 
 class ItemIdsBody(Strict):
     """Items to delete, all or none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["w1"]}]})
 
     ids: list[Id] = Field(min_length=1)
 

@@ -135,6 +135,16 @@ def test_items_that_come_together_agree_on_their_fields(client):
         assert client.request("PUT", "/v1/items", json={"items": items}).status_code == 200
 
 
+def test_the_examples_of_bodies_are_bodies(client):
+    """As the description gives them: what is put can be deleted again."""
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    (item,), (items,), (ids,) = (schemas[name]["examples"] for name in ("ItemBody", "ItemsBody", "ItemIdsBody"))
+    assert schemas["NamedItemBody"]["examples"] == items["items"]
+    assert put(client, "w1", **item).json()["items"] == [{"id": "w1", "state": "added"}]
+    assert client.request("PUT", "/v1/items", json=items).json()["items"] == [{"id": "w1", "state": "updated"}]
+    assert client.request("DELETE", "/v1/items", json=ids).json()["items"] == [{"id": "w1", "state": "deleted"}]
+
+
 def test_bodies_that_are_none(client):
     json_type = {"content-type": "application/json"}
     assert problem(client.request("PUT", "/v1/items/x", content=b"{", headers=json_type))[:2] == (400, "malformed-json")
