@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app.commands import experiment
+
 if TYPE_CHECKING:
     from app.releases import ReleaseStore
     from app.settings import Settings
@@ -67,6 +69,7 @@ def _plugged_in() -> dict[str, Any]:
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(experiment, name="experiment")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,5 @@
+"""Commands of `irgan` that are more than a few lines, and what they need; imported by the command line, so light."""
+
+from app.commands.experiment import experiment
+
+__all__ = ["experiment"]

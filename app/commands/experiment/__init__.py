@@ -1,0 +1,7 @@
+"""`irgan experiment`: create, start, watch and conclude a comparison of rankers on live traffic."""
+
+from __future__ import annotations
+
+import typer
+
+experiment = typer.Typer(no_args_is_help=True, help="Compare rankers on live traffic: plan, create, start, report, conclude.")

@@ -1,0 +1,1 @@
+"""Several rankings in one answer, and who is to be credited for its clicks."""

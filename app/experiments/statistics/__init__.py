@@ -1,0 +1,1 @@
+"""Estimates, intervals and tests for experiments; needs the extra `experiments`."""
