@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from app.bundle import (
     VectorModel,
     Vocabulary,
 )
+from tests.postgres import new_database, postgres_server
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -50,6 +51,23 @@ def data_dir() -> Path:
     if not (folder / "movielens-100k" / "u.data").is_file():
         pytest.skip(f"no public data sets in {folder}; set IRGAN_DATA_DIR to a folder that has movielens-100k/u.data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server; skips where there is none."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty store, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'irgan.db'}"
+    else:
+        with new_database(request.getfixturevalue("postgres")) as url:
+            yield url
 
 
 @pytest.fixture

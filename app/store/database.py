@@ -1,4 +1,4 @@
-"""The database: opened when there is something to write, or something to read."""
+"""The database: SQLite in a file, or PostgreSQL; opened, made or brought up to date when there is something to write or to read."""
 
 from __future__ import annotations
 
@@ -10,48 +10,58 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from app.errors import SettingsInvalid
 from app.store.errors import StoreUnusable
-
-METADATA = MetaData()
-"""All tables of the store."""
+from app.store.migrations import HEAD
 
 _BUSY_SECONDS = 5
-"""How long a writer waits for another."""
+"""How long a writer waits for another, and everybody for a server."""
+_WRITERS_LOCK = 0x69726761
+"""The number of PostgreSQL's advisory lock that writers take turns by."""
+_POOL = 5
+"""Connections kept open."""
 
 
 class Database:
     """A database by its URL; any thread may use it.
 
+    Writers take turns, those of other processes too: numbers that rows get grow in the order in which rows become visible, so that a reader
+    who asks for what is newer than what it knows misses nothing.
+
     Args:
-        url: such as `sqlite:///irgan.db`; the file of SQLite is made when something is first written.
+        url: such as `sqlite:///irgan.db` or `postgresql://user@host/irgan`; the file of SQLite is made when something is first written.
 
     Raises:
-        SettingsInvalid: no such kind of database, or one that would keep nothing.
+        SettingsInvalid: no such kind of database, one that would keep nothing, or one whose driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
+        self._url = _address(url)
         try:
-            self._url = make_url(url)
-            self._engine: Engine = create_engine(self._url)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            # Each transaction begins as `_begin` says: the drivers' own ways differ.
+            options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": _BUSY_SECONDS}}
+            if self._is_sqlite:
+                options = {"connect_args": {"isolation_level": None, "check_same_thread": False}}
+            self._engine: Engine = create_engine(self._url, pool_size=_POOL, max_overflow=20, **options)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise SettingsInvalid(_unusable(url, error)) from error
+        except ModuleNotFoundError as error:
             raise SettingsInvalid(
-                f"the store's address {url!r} cannot be used: {error}; expected such as sqlite:///irgan.db (IRGAN_STORE)"
+                f"the store's address {url!r} needs the package {error.name}; pip install 'irgan[postgres]' (IRGAN_STORE)"
             ) from error
-        self._is_sqlite = self._engine.dialect.name == "sqlite"
-        if self._is_sqlite and self._url.database in {None, "", ":memory:"}:
-            raise SettingsInvalid(
-                f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db (IRGAN_STORE)"
-            )
         self._is_ready = False
         self._lock = threading.Lock()
         if self._is_sqlite:
             event.listen(self._engine, "connect", _set_up_sqlite)
+        event.listen(self._engine, "begin", self._begin)
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
 
     @property
     def is_there(self) -> bool:
@@ -60,23 +70,50 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction, durable when the block ends well, and undone when it does not.
+        """A transaction that writes, durable when the block ends well, and undone when it does not.
 
         Raises:
             StoreUnusable: the database cannot be opened, read or written.
         """
-        try:
-            self._make_ready()
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            reason = getattr(error, "orig", None) or error
-            shown = self._url.render_as_string(hide_password=True)
-            raise StoreUnusable(f"the store {shown} cannot be used: {reason}; see IRGAN_STORE") from error
+        with self._usable(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One state of the database to read from, whoever writes meanwhile.
+
+        Raises:
+            StoreUnusable: the database cannot be opened or read.
+        """
+        with self._usable(), self._engine.connect() as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            self._make_ready()
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise StoreUnusable(f"the store {self._shown} cannot be used: {reason}; see IRGAN_STORE") from error
+
+    @property
+    def _shown(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    def _begin(self, connection: Connection) -> None:
+        """Writers take turns from their first statement on, so that none waits for another with half its work done."""
+        writes = connection.get_execution_options().get("writes", False)
+        if self._is_sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        elif writes:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
     def _make_ready(self) -> None:
         with self._lock:
@@ -84,12 +121,54 @@ class Database:
                 return
             if self._is_sqlite:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-            with self._engine.begin() as connection:  # another process may be doing the same
-                for table in METADATA.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
+            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+                found = _revision(connection)
+                if found != HEAD:
+                    self._upgrade(connection, found)
             self._is_ready = True
+
+    def _upgrade(self, connection: Connection, found: str | None) -> None:
+        from alembic import command, script  # noqa: PLC0415 - only where there is something to do
+        from alembic.config import Config  # noqa: PLC0415 - likewise
+
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "app.store:migrations")
+        known = {step.revision for step in script.ScriptDirectory.from_config(config).walk_revisions()}
+        if found is not None and found not in known:
+            raise StoreUnusable(
+                f"the store {self._shown} is of a newer irgan (step {found}, this one knows {HEAD}); use that version, or another store"
+            )
+        command.upgrade(config, "head")
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+        kind = address.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise SettingsInvalid(_unusable(url, error)) from error
+    if kind not in {"sqlite", "postgresql"}:
+        raise SettingsInvalid(_unusable(url, f"no store is kept in {kind}"))
+    if kind == "sqlite" and address.database in {None, "", ":memory:"}:
+        raise SettingsInvalid(
+            f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db (IRGAN_STORE)"
+        )
+    return address.set(drivername="postgresql+psycopg") if address.drivername == "postgresql" else address
+
+
+def _unusable(url: str, reason: object) -> str:
+    shown = make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    return (
+        f"the store's address {shown!r} cannot be used: {reason}; expected such as sqlite:///irgan.db "
+        "or postgresql://user:password@host/irgan (IRGAN_STORE)"
+    )
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

@@ -1,6 +1,8 @@
 """Errors of the store.
 
 StoreUnusable (exit code 1)   the database cannot be opened, read or written
+└── StoreBusy                 more is to be written than can be at once
+NameTaken (exit code 1)       there is something by that name already
 """
 
 from __future__ import annotations
@@ -10,3 +12,11 @@ from app.errors import ServiceError
 
 class StoreUnusable(ServiceError):
     """The database cannot be opened, read or written; the message says which one and why."""
+
+
+class StoreBusy(StoreUnusable):
+    """More is to be written than can be at once."""
+
+
+class NameTaken(ServiceError):
+    """There is something by that name already."""

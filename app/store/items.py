@@ -8,22 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, String, Table, and_, delete, insert, select
+from sqlalchemy import and_, delete, insert, select
 
-from app.store.database import METADATA, Database
-
-_CHANGES = Table(
-    "item_changes",
-    METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("slot", String(100), nullable=False),
-    Column("item", String(512), nullable=False),
-    Column("content", LargeBinary, nullable=True),
-    Column("time", DateTime(timezone=True), nullable=False),
-    Index("item_changes_by_item", "slot", "item"),
-    # Numbers only ever grow, also when the last row is deleted: readers ask for what is newer than what they know.
-    sqlite_autoincrement=True,
-)
+from app.store.database import Database
+from app.store.tables import ITEM_CHANGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +57,9 @@ class ItemChanges:
         if not rows:
             return
         with self._database.begin() as connection:
-            own = and_(_CHANGES.c.slot == slot, _CHANGES.c.item.in_(list(changes)))
-            connection.execute(delete(_CHANGES).where(own))
-            connection.execute(insert(_CHANGES), rows)
+            own = and_(ITEM_CHANGES.c.slot == slot, ITEM_CHANGES.c.item.in_(list(changes)))
+            connection.execute(delete(ITEM_CHANGES).where(own))
+            connection.execute(insert(ITEM_CHANGES), rows)
 
     def since(self, slot: str, number: int) -> list[ItemChange]:
         """The changes of a slot with a greater number, in their order.
@@ -82,10 +70,10 @@ class ItemChanges:
         if not self._database.is_there:
             return []
         wanted = (
-            select(_CHANGES.c.id, _CHANGES.c.item, _CHANGES.c.content)
-            .where(and_(_CHANGES.c.slot == slot, _CHANGES.c.id > number))
-            .order_by(_CHANGES.c.id)
+            select(ITEM_CHANGES.c.id, ITEM_CHANGES.c.item, ITEM_CHANGES.c.content)
+            .where(and_(ITEM_CHANGES.c.slot == slot, ITEM_CHANGES.c.id > number))
+            .order_by(ITEM_CHANGES.c.id)
         )
-        with self._database.begin() as connection:
+        with self._database.read() as connection:
             found = connection.execute(wanted).all()
         return [ItemChange(row.id, row.item, None if row.content is None else orjson.loads(row.content)) for row in found]

@@ -1,0 +1,96 @@
+"""What people did: impressions, clicks, ratings, conversions and whatever else a product reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from app.store.database import Database
+from app.store.tables import EVENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that somebody did.
+
+    Attributes:
+        id: the caller's; of two events with one id the first counts.
+        type: `click`, `rating`, `conversion`, … in lower case.
+        time: when it happened, with its time zone.
+        user, session: whose it is, where known.
+        item: what it is about.
+        request_id: of the answer that it follows.
+        value: a rating, an amount, a duration.
+        position: of the item in what was shown, from 1.
+        properties: JSON text of anything else.
+    """
+
+    id: str
+    type: str
+    time: datetime
+    user: str | None = None
+    session: str | None = None
+    item: str | None = None
+    request_id: str | None = None
+    value: float | None = None
+    position: int | None = None
+    properties: str | None = None
+
+
+_FIELDS = tuple(Event.__dataclass_fields__)
+
+
+def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
+    """Write down the events that are new, in their order.
+
+    Returns:
+        The ids of the others, which are there already or stand earlier in `events`.
+    """
+    ids = [event.id for event in events]
+    there = set(connection.execute(select(EVENTS.c.id).where(EVENTS.c.id.in_(set(ids)))).scalars())
+    received = datetime.now(UTC)
+    rows: list[dict[str, Any]] = []
+    duplicates = []
+    for event in events:
+        if event.id in there:
+            duplicates.append(event.id)
+        else:
+            there.add(event.id)
+            rows.append({"received": received, **{field: getattr(event, field) for field in _FIELDS}})
+    if rows:
+        connection.execute(insert(EVENTS), rows)
+    return duplicates
+
+
+class EventLog:
+    """All events, read in the order in which they were written.
+
+    Args:
+        database: where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def since(self, number: int, *, limit: int = 100_000) -> Iterator[tuple[int, Event]]:
+        """The events with a greater number, in their order; none is missed by asking on from the last number.
+
+        Args:
+            number: 0 for all.
+            limit: how many at most.
+
+        Raises:
+            StoreUnusable: they cannot be read.
+        """
+        if not self._database.is_there:
+            return
+        columns = [EVENTS.c.number, *(EVENTS.c[field] for field in _FIELDS)]
+        wanted = select(*columns).where(EVENTS.c.number > number).order_by(EVENTS.c.number).limit(limit)
+        with self._database.read() as connection:
+            found = connection.execute(wanted).all()
+        for row in found:
+            yield row[0], Event(**dict(zip(_FIELDS, row[1:], strict=True)))

@@ -1,0 +1,158 @@
+"""Experiments as they are kept: definitions, states, allocations, and who changed what when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, func, insert, select, update
+
+from app.store.database import Database
+from app.store.errors import NameTaken
+from app.store.tables import ALLOCATIONS, EXPERIMENT_CHANGES, EXPERIMENTS
+
+State = Literal["draft", "running", "stopped", "concluded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRecord:
+    """An experiment as it is kept.
+
+    Attributes:
+        name: its own.
+        definition: JSON of `app.experiments.Experiment`.
+        state: draft, running, stopped, concluded.
+        created, started, ended: when; started for the first time, ended for the last.
+        outcome: JSON of what was concluded.
+        revision: grows with every change.
+        allocations: which positions of the hash belong to which variant, JSON by revision, oldest first.
+    """
+
+    name: str
+    definition: str
+    state: State
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    outcome: str | None
+    revision: int
+    allocations: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentChange:
+    """Something that happened to an experiment."""
+
+    number: int
+    experiment: str
+    time: datetime
+    action: str
+    detail: Mapping[str, Any]
+
+
+class ExperimentRecords:
+    """All experiments; every change is one transaction.
+
+    Args:
+        database: where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def last_change(self) -> int:
+        """The number of the last change, 0 before the first: whoever follows the experiments reads them again when it has grown."""
+        if not self.database.is_there:
+            return 0
+        with self.database.read() as connection:
+            return connection.execute(select(func.max(EXPERIMENT_CHANGES.c.number))).scalar() or 0
+
+    def all(self) -> list[ExperimentRecord]:
+        """All of them, by name."""
+        if not self.database.is_there:
+            return []
+        with self.database.read() as connection:
+            return _records(connection)
+
+    def get(self, name: str) -> ExperimentRecord | None:
+        """One of them."""
+        if not self.database.is_there:
+            return None
+        with self.database.read() as connection:
+            found = _records(connection, name)
+        return found[0] if found else None
+
+    def changes(self, name: str) -> list[ExperimentChange]:
+        """What happened to one, oldest first."""
+        if not self.database.is_there:
+            return []
+        table = EXPERIMENT_CHANGES.c
+        wanted = select(EXPERIMENT_CHANGES).where(table.experiment == name).order_by(table.number)
+        with self.database.read() as connection:
+            found = connection.execute(wanted).all()
+        return [ExperimentChange(row.number, row.experiment, row.time, row.action, orjson.loads(row.detail)) for row in found]
+
+    def create(self, connection: Connection, name: str, definition: str) -> None:
+        """Add a draft.
+
+        Raises:
+            NameTaken: there is an experiment by that name.
+        """
+        if _records(connection, name):
+            raise NameTaken(f"there is an experiment {name!r} already; choose another name")
+        now = datetime.now(UTC)
+        row = {"name": name, "definition": definition, "state": "draft", "created": now, "revision": 1}
+        connection.execute(insert(EXPERIMENTS), [row])
+        _note(connection, name, now, "create", {})
+
+    def change(
+        self,
+        connection: Connection,
+        record: ExperimentRecord,
+        action: str,
+        *,
+        allocation: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+        **changed: Any,
+    ) -> None:
+        """Change columns of an experiment that was read in the same transaction.
+
+        Args:
+            connection: of a transaction that writes; `in_transaction` reads with it.
+            record: as it is.
+            action: for the history, a word.
+            allocation: the new one, JSON, under the new revision.
+            detail: for the history.
+            changed: by column.
+        """
+        now, revision = datetime.now(UTC), record.revision + 1
+        statement = update(EXPERIMENTS).where(EXPERIMENTS.c.name == record.name).values(revision=revision, **changed)
+        connection.execute(statement)
+        if allocation is not None:
+            row = {"experiment": record.name, "revision": revision, "time": now, "content": allocation}
+            connection.execute(insert(ALLOCATIONS), [row])
+        _note(connection, record.name, now, action, detail or {})
+
+    @staticmethod
+    def in_transaction(connection: Connection) -> list[ExperimentRecord]:
+        """All of them, as a transaction sees them."""
+        return _records(connection)
+
+
+def _records(connection: Connection, name: str | None = None) -> list[ExperimentRecord]:
+    experiments, allocations = select(EXPERIMENTS).order_by(EXPERIMENTS.c.name), select(ALLOCATIONS)
+    if name is not None:
+        experiments = experiments.where(EXPERIMENTS.c.name == name)
+        allocations = allocations.where(ALLOCATIONS.c.experiment == name)
+    contents: dict[str, dict[int, str]] = {}
+    for row in connection.execute(allocations.order_by(ALLOCATIONS.c.revision)):
+        contents.setdefault(row.experiment, {})[row.revision] = row.content
+    return [ExperimentRecord(**row._mapping, allocations=contents.get(row.name, {})) for row in connection.execute(experiments)]
+
+
+def _note(connection: Connection, name: str, time: datetime, action: str, detail: Mapping[str, Any]) -> None:
+    row = {"experiment": name, "time": time, "action": action, "detail": orjson.dumps(dict(detail)).decode()}
+    connection.execute(insert(EXPERIMENT_CHANGES), [row])
