@@ -36,10 +36,9 @@ class Interleaved:
     margins: list[float] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values only, if ids are: what an impression keeps."""
+        """JSON values only: what an impression keeps beside its items."""
         found: dict[str, Any] = {
             "method": self.method,
-            "items": self.items,
             "teams": self.teams,
             "num_rankers": self.num_rankers,
             "propensity": self.propensity,
@@ -51,12 +50,12 @@ class Interleaved:
         return found
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Interleaved:
-        """What `as_json` said; other keys are ignored."""
+    def from_json(cls, kept: Mapping[str, Any], items: list[Any]) -> Interleaved:
+        """From what `as_json` said and the items; other keys are ignored."""
         ranks = kept.get("ranks")
         return cls(
             method=kept["method"],
-            items=kept["items"],
+            items=items,
             teams=kept["teams"],
             num_rankers=kept["num_rankers"],
             propensity=kept["propensity"],

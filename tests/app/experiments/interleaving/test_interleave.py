@@ -160,7 +160,7 @@ def test_the_same_generator_gives_the_same_answer(method: Method) -> None:
 def test_what_an_impression_keeps_is_enough_to_credit_clicks(method: Method) -> None:
     for seed in range(10):
         shown = interleave(["abcdef", "bdfgah"], 5, np.random.default_rng(seed), method)
-        kept = Interleaved.from_json(json.loads(json.dumps(shown.as_json())))
+        kept = Interleaved.from_json(json.loads(json.dumps(shown.as_json())), shown.items)
         assert kept == shown
         for clicked in subsets(shown.items):
             np.testing.assert_array_equal(credit(kept, clicked), credit(shown, clicked))
