@@ -1,10 +1,11 @@
-"""A ranker on a split, under a protocol.
+"""Rankers on a split, under a protocol.
 
 Shapes: B users in a batch, U users with a relevant item, I items, K the length of the kept lists.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,6 +14,7 @@ import numpy as np
 from app.bundle import Histories, VectorModel
 from training.data import Split
 from training.evaluation.metrics import CUTOFFS, coverage, novelty, user_metrics
+from training.evaluation.rank_correlation import kendall_tau, score_levels
 
 Protocol = Literal["paper", "standard"]
 """`paper`: candidates are all items but the user's training positives, as in the official code of IRGAN. `standard`: everything
@@ -20,8 +22,11 @@ that the user rated in training is excluded. Both: the relevant items are the te
 
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
+Pair = tuple[str, str]
+"""Names of two rankers."""
+
 _KEPT = 100
-_CELLS = 8_000_000
+_CELLS = 4_000_000
 """Scores held at once; a batch has as many users as fit."""
 
 
@@ -56,6 +61,19 @@ def ranked_rows(scores_BI: np.ndarray, excluded_BI: np.ndarray) -> np.ndarray:
     return np.argsort(-masked_BI, axis=1, kind="stable")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluations:
+    """What several rankers were measured to do for the same users.
+
+    Attributes:
+        of: protocol → ranker → what was measured.
+        tau: protocol → pair of rankers → Kendall's τ_b of their orders of all candidates, see `kendall_tau`, float64 [U].
+    """
+
+    of: dict[Protocol, dict[str, Evaluation]]
+    tau: dict[Protocol, dict[Pair, np.ndarray]]
+
+
 def evaluate(
     model: VectorModel, split: Split, protocol: Protocol = "paper", *, cutoffs: tuple[int, ...] = CUTOFFS
 ) -> Evaluation:
@@ -67,32 +85,84 @@ def evaluate(
         protocol: what is a candidate.
         cutoffs: of the metrics @k.
     """
-    train, relevant = split.train.histories(), split.test.positives().histories()
-    excluded = split.train.positives().histories() if protocol == "paper" else train
+    return evaluate_together({"": model}, split, (protocol,), cutoffs=cutoffs).of[protocol][""]
+
+
+def evaluate_together(
+    models: Mapping[str, VectorModel],
+    split: Split,
+    protocols: Sequence[Protocol] = PROTOCOLS,
+    *,
+    pairs: Sequence[Pair] = (),
+    cutoffs: tuple[int, ...] = CUTOFFS,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Evaluations:
+    """The same for several rankers under several protocols: each scores and sorts a user's items once, and no scores are kept.
+
+    Args:
+        models: by name.
+        split: as in `evaluate`.
+        protocols: what is a candidate.
+        pairs: names of those whose orders are compared.
+        cutoffs: of the metrics @k.
+        on_step: told what is being computed.
+    """
+    train, positives, relevant = (part.histories() for part in (split.train, split.train.positives(), split.test.positives()))
     user_rows = np.flatnonzero(relevant.lengths)
     num_items = split.train.num_items
+    metrics: dict[tuple[Protocol, str], list[dict[str, np.ndarray]]] = {(p, name): [] for p in protocols for name in models}
+    tops: dict[tuple[Protocol, str], list[np.ndarray]] = {key: [] for key in metrics}
+    taus: dict[tuple[Protocol, Pair], list[np.ndarray]] = {(p, pair): [] for p in protocols for pair in pairs}
     width = max(1, _CELLS // num_items)
-    parts: list[dict[str, np.ndarray]] = []
-    tops: list[np.ndarray] = []
     for start in range(0, len(user_rows), width):
         users_B = user_rows[start : start + width]
-        excluded_BI = excluded.take(users_B).mask(num_items)
         relevant_BI = relevant.take(users_B).mask(num_items)
-        order_BI = ranked_rows(model.scores(train.take(users_B), users_B), excluded_BI)
-        hits_BI = np.take_along_axis(relevant_BI & ~excluded_BI, order_BI, axis=1)
-        parts.append(user_metrics(hits_BI, relevant_BI.sum(axis=1), cutoffs))
-        top_BK = order_BI[:, :_KEPT]
-        tops.append(np.where(np.take_along_axis(excluded_BI, top_BK, axis=1), -1, top_BK))
-    per_user = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
-    top_UK = np.concatenate(tops) if tops else np.zeros((0, 0), dtype=np.int64)
-    overall = {}
-    if len(top_UK):
-        popularity_I = split.train.popularity()
-        overall = {
-            "coverage@10": coverage(top_UK[:, :10], num_items),
-            "novelty@10": novelty(top_UK[:, :10], popularity_I, split.train.num_users),
-        }
-    return Evaluation(protocol, user_rows, per_user, top_UK, overall | rating_errors(model, split))
+        excluded = {p: (positives if p == "paper" else train).take(users_B).mask(num_items) for p in protocols}
+        levels: dict[str, np.ndarray] = {}
+        for name, model in models.items():
+            on_step(f"{name}, user {start:,} of {len(user_rows):,}")
+            scores_BI = model.scores(train.take(users_B), users_B)
+            order_BI = np.argsort(-scores_BI, axis=1, kind="stable")
+            if pairs:
+                levels[name] = score_levels(scores_BI, order_BI)
+            for p, excluded_BI in excluded.items():
+                ranked_BI = _excluded_last(order_BI, excluded_BI)
+                hits_BI = np.take_along_axis(relevant_BI & ~excluded_BI, ranked_BI, axis=1)
+                metrics[p, name].append(user_metrics(hits_BI, relevant_BI.sum(axis=1), cutoffs))
+                top_BK = ranked_BI[:, :_KEPT]
+                tops[p, name].append(np.where(np.take_along_axis(excluded_BI, top_BK, axis=1), -1, top_BK))
+        for p, excluded_BI in excluded.items():
+            for first, second in pairs:
+                taus[p, (first, second)].append(kendall_tau(levels[first], levels[second], excluded_BI))
+    errors = {name: rating_errors(model, split) for name, model in models.items()}
+    found: dict[Protocol, dict[str, Evaluation]] = {p: {} for p in protocols}
+    for (p, name), parts in metrics.items():
+        top_UK = np.concatenate(tops[p, name]) if parts else np.zeros((0, 0), dtype=np.int64)
+        found[p][name] = Evaluation(p, user_rows, _joined(parts), top_UK, _of_all_lists(top_UK, split) | errors[name])
+    return Evaluations(
+        of=found, tau={p: {pair: np.concatenate([np.zeros(0), *taus[p, pair]]) for pair in pairs} for p in protocols}
+    )
+
+
+def _excluded_last(order_BI: np.ndarray, excluded_BI: np.ndarray) -> np.ndarray:
+    """The order with those that are no candidates moved to its end."""
+    is_excluded_BI = np.take_along_axis(excluded_BI, order_BI, axis=1)
+    return np.take_along_axis(order_BI, np.argsort(is_excluded_BI, axis=1, kind="stable"), axis=1)
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The users of all batches."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _of_all_lists(top_UK: np.ndarray, split: Split) -> dict[str, float]:
+    """What describes all users' lists together."""
+    if not len(top_UK):
+        return {}
+    return {
+        "coverage@10": coverage(top_UK[:, :10], split.train.num_items),
+        "novelty@10": novelty(top_UK[:, :10], split.train.popularity(), split.train.num_users),
+    }
 
 
 def rating_errors(model: VectorModel, split: Split) -> dict[str, float]:

@@ -136,6 +136,11 @@ def figure(value: float, decimals: int = 4) -> str:
     return f"−{text}" if value < 0 and float(text) else text
 
 
+def ranker_pairs(names: Sequence[str], baseline: str | None = None) -> list[tuple[str, str]]:
+    """Who is compared with whom: all others with the baseline, or every pair, in the order given."""
+    return [(name, baseline) for name in names if name != baseline] if baseline else list(combinations(names, 2))
+
+
 def compare_rankers(
     values: Mapping[str, Mapping[str, np.ndarray]],
     metrics: Sequence[str],
@@ -165,7 +170,7 @@ def compare_rankers(
     """
     if len(values) < 2:
         raise ConfigError(f"{len(values)} ranker to compare; expected at least 2")
-    pairs = [(name, baseline) for name in values if name != baseline] if baseline else list(combinations(values, 2))
+    pairs = ranker_pairs(list(values), baseline)
     keys = [(metric, ranker, against) for metric in metrics for ranker, against in pairs]
     columns = [np.round(values[ranker][metric] - values[against][metric], _DECIMALS) for metric, ranker, against in keys]
     differences_UM = np.stack(columns, axis=1)

@@ -12,7 +12,7 @@ import numpy as np
 from app.bundle import VectorModel
 from training.data import Split
 from training.errors import ConfigError, DataError
-from training.evaluation.evaluate import PROTOCOLS, Evaluation, Protocol, evaluate
+from training.evaluation.evaluate import PROTOCOLS, Evaluation, Protocol, evaluate_together
 from training.evaluation.metrics import user_metrics
 from training.evaluation.significance import (
     LEVEL,
@@ -22,6 +22,7 @@ from training.evaluation.significance import (
     Method,
     compare_rankers,
     metric_intervals,
+    ranker_pairs,
 )
 
 METRICS: tuple[str, ...] = tuple(user_metrics(np.zeros((1, 1), dtype=bool), np.ones(1, dtype=np.int64)))
@@ -178,15 +179,13 @@ def run_study(
             f"{split.dataset}, split {split.name}: no event of the test part counts as liked (threshold "
             f"{split.test.positive_threshold:g}), so nothing can be measured; choose another split or --positive-threshold"
         )
-    evaluations: dict[Protocol, dict[str, Evaluation]] = {}
+    pairs = ranker_pairs(names, baseline) if metrics else []
+    together = evaluate_together(
+        {entrant.name: entrant.model for entrant in entrants}, split, protocols, pairs=pairs, on_step=on_step
+    )
     intervals: dict[Protocol, dict[str, dict[str, Interval]]] = {}
     comparisons: dict[Protocol, list[Comparison]] = {}
-    for protocol in protocols:
-        found: dict[str, Evaluation] = {}
-        for entrant in entrants:
-            on_step(f"{entrant.name}, protocol {protocol}")
-            found[entrant.name] = evaluate(entrant.model, split, protocol)
-        evaluations[protocol] = found
+    for protocol, found in together.of.items():
         on_step(f"intervals, protocol {protocol}")
         per_user = {name: evaluation.per_user for name, evaluation in found.items()}
         intervals[protocol] = metric_intervals(per_user, seed=seed, num_resamples=num_resamples, level=level, method=method)
@@ -206,7 +205,7 @@ def run_study(
         entrants=tuple(entrants),
         metrics=tuple(metrics),
         baseline=baseline,
-        evaluations=evaluations,
+        evaluations=together.of,
         intervals=intervals,
         comparisons=comparisons,
         seed=seed,
