@@ -1,0 +1,267 @@
+"""From the store to columns: who took part, what was answered, what people did; names become row numbers on the way.
+
+Shapes: N units, A answers, E events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, or_, select, type_coerce
+
+from app.experiments.definition import Experiment
+from app.store.tables import ASSIGNMENTS, EVENTS, IMPRESSIONS
+
+_ROWS = 50_000
+"""Fetched at once: what is being fetched stands in memory as Python objects, what was fetched as numbers."""
+FALLBACKS = ("champion", "popularity")
+"""What may answer in place of a variant's release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Period:
+    """When things count, in microseconds since 1970.
+
+    Attributes:
+        before: from when on the time before the experiment is looked at.
+        start: the experiment's.
+        end: the experiment's, or now.
+        last: until when an event counts that follows one of the experiment's answers; not before `end`.
+    """
+
+    before: int
+    start: int
+    end: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Units:
+    """Who takes part.
+
+    Attributes:
+        names: N ids.
+        variant_N: row of the variant in the definition; -1 where the unit sees all of them mixed.
+        propensity_N: the chance with which the unit got it.
+        revision_N: of the allocation that assigned it.
+        exposed_N: when it first got an answer of the experiment, microseconds.
+    """
+
+    names: pd.Index
+    variant_N: np.ndarray
+    propensity_N: np.ndarray
+    revision_N: np.ndarray
+    exposed_N: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """What was answered: in the experiment, and on its surface in the time before.
+
+    Attributes:
+        names: A request ids.
+        unit_A: row of the unit; -1 where it takes no part.
+        time_A: microseconds.
+        milliseconds_A: that the answer took.
+        session_A: number of its session; -1 where there is none.
+        is_before_A: whether it is of the time before.
+        is_override_A: whether somebody chose the variant.
+        variant_A: row of the variant that answered; -1 where there is none.
+        fallback_A: row in `FALLBACKS`; -1 where the variant's own release answered.
+        teams: A texts of what credits clicks, or None, where answers were mixed.
+    """
+
+    names: pd.Index
+    unit_A: np.ndarray
+    time_A: np.ndarray
+    milliseconds_A: np.ndarray
+    session_A: np.ndarray
+    is_before_A: np.ndarray
+    is_override_A: np.ndarray
+    variant_A: np.ndarray
+    fallback_A: np.ndarray
+    teams: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Events:
+    """What people did, by when they did it.
+
+    Attributes:
+        types: names of the types that were looked for.
+        type_E: row of the type.
+        unit_E: row of the unit; -1 where it takes no part or nobody knows whose it is.
+        is_lost_E: whether nobody knows whose it is.
+        time_E: microseconds.
+        answer_E: row of the answer that it follows; -1 where it names none, -2 where it names one that is none of `Answers`.
+        item_E, session_E: numbers of the item and of the session; -1 where there is none.
+        value_E: NaN where there is none.
+        items: names of the items by their numbers.
+    """
+
+    types: Sequence[str]
+    type_E: np.ndarray
+    unit_E: np.ndarray
+    is_lost_E: np.ndarray
+    time_E: np.ndarray
+    answer_E: np.ndarray
+    item_E: np.ndarray
+    session_E: np.ndarray
+    value_E: np.ndarray
+    items: np.ndarray
+
+
+def read_units(connection: Connection, experiment: Experiment, until: int) -> Units:
+    """Everybody who was assigned by then; who has an override takes no part."""
+    table = ASSIGNMENTS.c
+    columns = (table.unit, table.variant, table.propensity, table.revision, _plain(table.time))
+    found = _table(connection, select(*columns).where(table.experiment == experiment.name, table.time <= _bound(until)))
+    names, variants, propensity_N, revision_N, exposed_N = found
+    counts = ~pd.Series(names).isin(list(experiment.overrides)).to_numpy(dtype=bool)
+    order = np.argsort(exposed_N[counts].astype(np.int64), kind="stable")
+    kept = np.flatnonzero(counts)[order]
+    return Units(
+        names=pd.Index(names[kept], dtype=object),
+        variant_N=_rows(pd.Index([variant.name for variant in experiment.variants], dtype=object), variants[kept]),
+        propensity_N=propensity_N[kept].astype(np.float64),
+        revision_N=revision_N[kept].astype(np.int64),
+        exposed_N=exposed_N[kept].astype(np.int64),
+    )
+
+
+def read_answers(connection: Connection, experiment: Experiment, units: Units, period: Period) -> Answers:
+    """The experiment's answers until its end, and those on its surface in the time before, whatever ranker made them."""
+    table = IMPRESSIONS.c
+    own = and_(table.experiment == experiment.name, _between(table.time, period.start, period.end))
+    before = and_(table.surface == experiment.surface, _between(table.time, period.before, period.start - 1))
+    asking = table.user if experiment.unit == "user" else table.session
+    teams = [table.teams] if experiment.kind == "interleaving" else []
+    columns = [
+        *(table.request_id, _plain(table.time), table.milliseconds, table.session, table.is_override, table.variant),
+        *(table.fallback, table.unit, asking, table.experiment, *teams),
+    ]
+    found = _table(connection, select(*columns).where(or_(own, before)))
+    names, time_A, milliseconds_A, sessions, is_override_A, variants, fallbacks, unit_names, askers, experiments = found[:10]
+    time_A = time_A.astype(np.int64)
+    is_own_A = (experiments == experiment.name) & (time_A >= period.start)
+    return Answers(
+        names=pd.Index(names, dtype=object),
+        unit_A=_rows(units.names, np.where(is_own_A, unit_names, askers)),
+        time_A=time_A,
+        milliseconds_A=milliseconds_A.astype(np.float64),
+        session_A=sessions,
+        is_before_A=~is_own_A,
+        is_override_A=is_own_A & is_override_A.astype(bool),
+        variant_A=_rows(pd.Index([variant.name for variant in experiment.variants], dtype=object), variants),
+        fallback_A=_rows(pd.Index(FALLBACKS, dtype=object), fallbacks),
+        teams=found[10] if teams else None,
+    )
+
+
+def read_events(
+    connection: Connection, experiment: Experiment, units: Units, answers: Answers, *, types: Sequence[str], period: Period
+) -> Events:
+    """Events of some types from the time before on, until the last that can count."""
+    table = EVENTS.c
+    # Where a caller's clock is ahead, the time at which its event arrived is nearer to the truth.
+    in_time = and_(
+        table.time >= _bound(period.before), or_(table.time <= _bound(period.last), table.received <= _bound(period.last))
+    )
+    own = table.user if experiment.unit == "user" else table.session
+    columns = (
+        table.type,
+        _plain(table.time),
+        _plain(table.received),
+        own,
+        table.request_id,
+        table.item,
+        table.session,
+        table.value,
+    )
+    wanted = select(*columns).where(table.type.in_(list(types)), in_time)
+    kinds = pd.Index(list(types), dtype=object)
+    parts: list[tuple[np.ndarray, ...]] = []
+    for kind, time, received, owner, request, item, session, value in _parts(connection, wanted):
+        answer_E = np.where(_is_there(request), _rows(answers.names, request), -1)
+        answer_E[(answer_E < 0) & _is_there(request)] = -2
+        time_E = np.minimum(time.astype(np.int64), received.astype(np.int64))
+        unit_E = _rows(units.names, owner)
+        follows = answer_E >= 0
+        has_owner = _is_there(owner)
+        unit_E[follows & ~has_owner] = answers.unit_A[answer_E[follows & ~has_owner]]
+        # Nobody can follow an answer before it was given, whatever the clocks say.
+        time_E[follows] = np.maximum(time_E[follows], answers.time_A[answer_E[follows]])
+        parts.append(
+            (_rows(kinds, kind), time_E, unit_E, ~has_owner & ~follows, answer_E, item, session, value.astype(np.float64))
+        )
+    empty = (*(np.empty(0, np.int64),) * 3, np.empty(0, bool), np.empty(0, np.int64), *(np.empty(0, object),) * 2, np.empty(0))
+    type_E, time_E, unit_E, is_lost_E, answer_E, item, session, value_E = (
+        np.concatenate(columns) for columns in zip(*(parts or [empty]), strict=True)
+    )
+    item_E, items = pd.factorize(item)
+    order = np.lexsort((unit_E, type_E, time_E))
+    return Events(
+        types=list(types),
+        type_E=type_E[order],
+        unit_E=unit_E[order],
+        is_lost_E=is_lost_E[order],
+        time_E=time_E[order],
+        answer_E=answer_E[order],
+        item_E=item_E[order].astype(np.int64),
+        session_E=session[order],
+        value_E=value_E[order],
+        items=np.asarray(items, dtype=object),
+    )
+
+
+def number_sessions(answers_sessions: np.ndarray, events_sessions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same number for the same session in both; -1 where there is none."""
+    numbers = pd.factorize(np.concatenate([answers_sessions, events_sessions]))[0].astype(np.int64)
+    return numbers[: len(answers_sessions)], numbers[len(answers_sessions) :]
+
+
+def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time as the number that is kept."""
+    return type_coerce(column, BigInteger)
+
+
+def _bound(microseconds: int) -> Any:
+    """A number to compare a time with."""
+    return type_coerce(microseconds, BigInteger)
+
+
+def _between(column: ColumnElement[Any], first: int, last: int) -> ColumnElement[bool]:
+    return and_(column >= _bound(first), column <= _bound(last))
+
+
+def _parts(connection: Connection, wanted: Select[Any]) -> Iterator[list[np.ndarray]]:
+    """Columns of some thousand rows at a time, as objects."""
+    found = connection.execution_options(stream_results=True).execute(wanted)
+    for rows in found.partitions(_ROWS):
+        columns = []
+        for values in zip(*rows, strict=True):
+            column = np.empty(len(values), dtype=object)
+            column[:] = values
+            columns.append(column)
+        yield columns
+
+
+def _table(connection: Connection, wanted: Select[Any]) -> list[np.ndarray]:
+    parts = list(_parts(connection, wanted))
+    if not parts:
+        return [np.empty(0, dtype=object) for _ in wanted.selected_columns]
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
+def _rows(index: pd.Index, names: np.ndarray) -> np.ndarray:
+    """Where names stand in an index, -1 where they don't."""
+    rows: np.ndarray = index.get_indexer(pd.Index(names, dtype=object)).astype(np.int64)
+    return rows
+
+
+def _is_there(values: np.ndarray) -> np.ndarray:
+    return ~pd.isna(values)
