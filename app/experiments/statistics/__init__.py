@@ -1,1 +1,29 @@
-"""Estimates, intervals and tests for experiments; needs the extra `experiments`."""
+"""What the figures of an experiment say: estimates, differences, sequences of looks, health. See `docs/statistics.md`.
+
+Imports SciPy and tea-tasting: only for those who make a report.
+"""
+
+from app.experiments.statistics.differences import Difference, difference
+from app.experiments.statistics.families import Guarded, guardrail, holm, simultaneous_level
+from app.experiments.statistics.mismatch import Mismatch, mismatch, mismatches
+from app.experiments.statistics.results import Estimate, Interval
+from app.experiments.statistics.samples import Sample
+from app.experiments.statistics.sequences import Look, look, sequence
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "Guarded",
+    "Interval",
+    "Look",
+    "Mismatch",
+    "Sample",
+    "difference",
+    "guardrail",
+    "holm",
+    "look",
+    "mismatch",
+    "mismatches",
+    "sequence",
+    "simultaneous_level",
+]
