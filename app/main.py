@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import faiss
 from fastapi import FastAPI
 
-from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, items, operations, rankings, searches
+from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, events, items, operations, rankings, searches
 from app.releases import LiveRelease, ReleaseStore
 from app.settings import Settings, read_settings
-from app.store import Database, ItemChanges
+from app.store import Database, ImpressionLog, ItemChanges, Writer
 
 _DESCRIPTION = """
 Ranked items for known users, for histories, for items and for texts, and the order of candidates, answered from published bundles.
@@ -37,7 +37,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     changes = ItemChanges(database)
     search_slot, rerank_slot = settings.search_slot or settings.slot, settings.rerank_slot or settings.slot
     lives = {slot: LiveRelease(releases, slot, changes) for slot in (settings.slot, search_slot, rerank_slot)}
-    metrics = Metrics(list(lives.values()))
+    writer = Writer(database)
+    impressions = ImpressionLog(writer)
+    metrics = Metrics(list(lives.values()), writer=writer, impressions=impressions)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -49,6 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+        await asyncio.to_thread(impressions.close)
+        await asyncio.to_thread(writer.close)
         database.close()
 
     app = FastAPI(
@@ -60,11 +64,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
+    app.state.writer, app.state.impressions = writer, impressions
     app.state.live, app.state.live_search, app.state.live_rerank = (
         lives[slot] for slot in (settings.slot, search_slot, rerank_slot)
     )
     add_problem_handlers(app)
-    direct = (rankings, searches, items)
+    direct = (rankings, searches, items, events)
     app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
     app.add_middleware(Observed, metrics=metrics)
     for router in direct:

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """Most characters of a search."""
     max_candidates: int = Field(default=1000, ge=1)
     """Most candidates in one request, to rerank or to search among."""
+    max_events: int = Field(default=1000, ge=1)
+    """Most events in one request."""
     max_body: int = Field(default=2**20, ge=1024)
     """Most bytes in one request's body."""
     poll_seconds: float = Field(default=0.25, gt=0, le=0.5)

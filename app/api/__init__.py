@@ -1,6 +1,7 @@
 """HTTP: routes, what they read and answer, and how errors leave. See `docs/http.md`."""
 
 from app.api.direct import Shortcut
+from app.api.events import router as events
 from app.api.gathering import Gathering
 from app.api.items import router as items
 from app.api.metrics import Metrics
@@ -16,6 +17,7 @@ __all__ = [
     "Observed",
     "Shortcut",
     "add_problem_handlers",
+    "events",
     "items",
     "operations",
     "rankings",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from app.releases import LiveRelease
+from app.store import ImpressionLog, Writer
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -35,16 +36,45 @@ class _LiveCollector(Collector):
         yield CounterMetricFamily("irgan_release_refusals", "Releases that could not be loaded", value=refusals)
 
 
+class _StoreCollector(Collector):
+    """Reads how the writes go when Prometheus asks."""
+
+    def __init__(self, writer: Writer, impressions: ImpressionLog) -> None:
+        self._writer = writer
+        self._impressions = impressions
+
+    def collect(self) -> Iterator[Metric]:
+        writer, impressions = self._writer, self._impressions
+        yield GaugeMetricFamily("irgan_store_waiting", "Rows whose senders wait for the store", value=writer.num_waiting)
+        yield SummaryMetricFamily(
+            "irgan_store_transaction_seconds",
+            "Time of transactions that wrote",
+            count_value=writer.num_transactions,
+            sum_value=writer.seconds,
+        )
+        yield CounterMetricFamily("irgan_store_failures", "Transactions that failed", value=writer.num_failures)
+        yield GaugeMetricFamily("irgan_impressions_waiting", "Impressions not yet written", value=impressions.num_waiting)
+        yield CounterMetricFamily("irgan_impressions_lost", "Impressions given up", value=impressions.num_lost)
+
+
+_EVENT_TYPES = frozenset(("impression", "click", "rating", "conversion"))
+
+
 class Metrics:
     """The service's own registry: two services in one process do not share it.
 
     Args:
         lives: the releases to report on.
+        writer, impressions: the writes to report on.
     """
 
-    def __init__(self, lives: Sequence[LiveRelease]) -> None:
+    def __init__(self, lives: Sequence[LiveRelease], *, writer: Writer, impressions: ImpressionLog) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_LiveCollector(lives))
+        self._registry.register(_StoreCollector(writer, impressions))
+        self._events = Counter("irgan_events", "Events stored, by type", ["type"], registry=self._registry)
+        self._duplicates = Counter("irgan_event_duplicates", "Events that were stored already", registry=self._registry)
+        self._rejected = Counter("irgan_event_rejections", "Events left out of their requests", registry=self._registry)
         self._requests = Counter(
             "irgan_requests",
             "Requests answered, by route and HTTP status",
@@ -87,6 +117,13 @@ class Metrics:
     def fallback(self, ranker: str, fallback: str) -> None:
         """Count one ranking that a fallback answered."""
         self._fallbacks.labels(ranker, fallback).inc()
+
+    def events(self, types: Mapping[str, int], *, num_duplicates: int, num_rejected: int) -> None:
+        """Count events: those stored by their types, and what became of the others."""
+        for name, number in types.items():
+            self._events.labels(name if name in _EVENT_TYPES else "other").inc(number)
+        self._duplicates.inc(num_duplicates)
+        self._rejected.inc(num_rejected)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""

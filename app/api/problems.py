@@ -122,12 +122,18 @@ def known_problem(request: Request, error: Exception) -> Response:
 
 def invalid(error: ValidationError, place: str) -> QueryInvalid:
     """A validation error of `place` (`query` or `body`) as one of ours."""
+    faults = faults_of(error, place)
+    more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return QueryInvalid(f"{faults[0][0]}: {faults[0][1]}{more}", faults)
+
+
+def faults_of(error: ValidationError, place: str) -> list[tuple[str, str]]:
+    """Where something is wrong, and how."""
     faults = []
     for found in error.errors(include_url=False, include_context=False, include_input=False):
         location = ".".join(map(str, (place, *(part for part in found["loc"] if part not in _TAGS))))
         faults.append((location, found["msg"].removeprefix("Value error, ")))
-    more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    return QueryInvalid(f"{faults[0][0]}: {faults[0][1]}{more}", faults)
+    return faults
 
 
 _TAGS = ("one", "batch")

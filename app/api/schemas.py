@@ -9,12 +9,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from app.retrieval import Condition, Query, parse_condition
 
 
-def _id_text(value: Any) -> Any:
-    # Ids are text; a number in JSON means the text of its digits, as it does in files.
+def id_text(value: Any) -> Any:
+    """Ids are text; a number in JSON means the text of its digits, as it does in files."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Id = Annotated[str, BeforeValidator(_id_text), Field(min_length=1, max_length=512)]
+Id = Annotated[str, BeforeValidator(id_text), Field(min_length=1, max_length=512)]
 
 _Scalar = str | bool | int | float
 

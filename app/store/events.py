@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
+from app.store.bulk import BulkInsert
 from app.store.database import Database
-from app.store.tables import EVENTS
+from app.store.tables import EVENTS, microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Event:
 
 
 _FIELDS = tuple(Event.__dataclass_fields__)
+_insert = BulkInsert(EVENTS, ["received", *_FIELDS])
 
 
 def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
@@ -50,20 +52,41 @@ def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
     Returns:
         The ids of the others, which are there already or stand earlier in `events`.
     """
-    ids = [event.id for event in events]
-    there = set(connection.execute(select(EVENTS.c.id).where(EVENTS.c.id.in_(set(ids)))).scalars())
-    received = datetime.now(UTC)
-    rows: list[dict[str, Any]] = []
+    there = _found(connection, [event.id for event in events])
+    received = microseconds(datetime.now(UTC))
+    rows = []
     duplicates = []
     for event in events:
         if event.id in there:
             duplicates.append(event.id)
-        else:
-            there.add(event.id)
-            rows.append({"received": received, **{field: getattr(event, field) for field in _FIELDS}})
-    if rows:
-        connection.execute(insert(EVENTS), rows)
+            continue
+        there.add(event.id)
+        rows.append(
+            (
+                received,
+                event.id,
+                event.type,
+                microseconds(event.time),
+                event.user,
+                event.session,
+                event.item,
+                event.request_id,
+                event.value,
+                event.position,
+                event.properties,
+            )
+        )
+    _insert(connection, rows)
     return duplicates
+
+
+def _found(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Which of the ids are there already, in one statement and one row: see `app.store.bulk`."""
+    if connection.dialect.name == "postgresql":
+        found = connection.exec_driver_sql("SELECT array_agg(id) FROM events WHERE id = ANY(%s::text[])", (list(ids),)).scalar()
+        return set(found or ())
+    wanted = "SELECT json_group_array(id) FROM events WHERE id IN (SELECT value FROM json_each(?))"
+    return set(json.loads(connection.exec_driver_sql(wanted, (json.dumps(ids),)).scalar_one()))
 
 
 class EventLog:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError
 
-from app.store.tables import ASSIGNMENTS, IMPRESSIONS
+from app.store.bulk import BulkInsert
+from app.store.errors import StoreBusy, StoreUnusable
+from app.store.tables import ASSIGNMENTS, ID_LENGTH, IMPRESSIONS, microseconds
 from app.store.writer import Writer
 
 logger = logging.getLogger(__name__)
 
-_KEPT = 100_000
-"""Impressions kept while the store cannot be written; beyond, the oldest are given up."""
+_AT_ONCE = 1000
+"""Impressions in one transaction at most."""
+_KEPT = 64 * 2**20
+"""Characters of impressions that are kept while the store cannot be written; beyond, the oldest are given up."""
+_BESIDE_ITEMS = 500
+"""Characters of an impression beside its items, about."""
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +70,11 @@ class Impression:
     teams: str | None = None
 
 
-_FIELDS = tuple(field for field in Impression.__dataclass_fields__ if field != "revision")
-
-
 class ImpressionLog:
     """Writes impressions a moment after they were given, many at once: no answer waits for it.
 
-    The first impression of a unit in an experiment is its exposure, and written down as its assignment too.
+    The first impression of a unit in an experiment is its exposure, and written down as its assignment too. What cannot be written is kept
+    and tried again, until it is too much.
 
     Args:
         writer: what writes.
@@ -76,18 +82,28 @@ class ImpressionLog:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._waiting: list[Impression] = []
         self._lock = threading.Lock()
+        self._waiting: deque[Impression] = deque()
+        self._size = 0
+        self._at_once = _AT_ONCE
         self._is_asked = False
+        self.num_waiting = 0
+        """Impressions that are not yet written."""
         self.num_lost = 0
+        """Impressions given up."""
 
     def record(self, impression: Impression) -> None:
         """Have it written soon."""
         with self._lock:
             self._waiting.append(impression)
+            self.num_waiting += 1
+            self._size += _size(impression)
+            while self._size > _KEPT and self._waiting:
+                self._forget([self._waiting.popleft()])
+                self.num_lost += 1
             asked, self._is_asked = self._is_asked, True
         if not asked:
-            self._writer.soon(self._write_waiting).add_done_callback(self._seen)
+            self._ask()
 
     def flush(self) -> None:
         """Have what waits written, and return when it is.
@@ -95,44 +111,138 @@ class ImpressionLog:
         Raises:
             StoreUnusable: it cannot be.
         """
-        self._writer.submit(self._write_waiting).result()
+        while self.num_waiting:
+            attempt = _Attempt(self, is_asked=False)
+            self._writer.submit(attempt.write).add_done_callback(attempt.end)
+            attempt.has_ended.wait()
+            if isinstance(attempt.error, StoreUnusable) and not _is_refusal(attempt.error):
+                raise attempt.error
 
-    def _write_waiting(self, connection: Connection) -> list[Impression]:
-        with self._lock:
-            taken, self._waiting, self._is_asked = self._waiting, [], False
+    def close(self) -> None:
+        """Have what waits written, or give it up where that fails; before the writer is closed."""
         try:
-            insert_impressions(connection, taken)
-        except BaseException:
+            self.flush()
+        except StoreUnusable as error:
             with self._lock:
-                self._waiting[:0] = taken
-            raise
-        return taken
+                lost = list(self._waiting)
+                self._waiting.clear()
+                self._forget(lost)
+                self.num_lost += len(lost)
+            logger.error("%d impressions are lost: %s", len(lost), error)
 
-    def _seen(self, done: Future[list[Impression]]) -> None:
-        """What could not be written is tried again with the next impression; when too much waits, the oldest go."""
-        error = done.exception()
-        if error is None:
-            return
+    def take(self) -> list[Impression]:
+        """Those that are to be written next; `give_back` tells what became of them."""
         with self._lock:
+            return [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
+
+    def give_back(self, taken: list[Impression], error: BaseException | None, *, was_asked: bool) -> None:
+        """Forget what was written, and keep what was not.
+
+        Where the database refuses the rows themselves, smaller and smaller parts are tried, so that the one that is to blame goes alone.
+        """
+        refused = error is not None and _is_refusal(error)
+        with self._lock:
+            if error is None:
+                self._forget(taken)
+                self._at_once = min(_AT_ONCE, 2 * self._at_once)
+            elif refused and len(taken) == 1:
+                self._forget(taken)
+                self.num_lost += 1
+                logger.error("an impression cannot be written and is lost: %s", error)
+            else:
+                self._waiting.extendleft(reversed(taken))
+                if refused:
+                    self._at_once = max(1, len(taken) // 2)
+            if was_asked:
+                self._is_asked = False
+            ask = bool(self._waiting) and not self._is_asked
+            self._is_asked |= ask
+        if ask:
+            self._ask(within=0.0 if error is None or refused else _RETRY_SECONDS)
+
+    def _ask(self, *, within: float | None = None) -> None:
+        attempt = _Attempt(self, is_asked=True)
+        try:
+            self._writer.soon(attempt.write, within=within).add_done_callback(attempt.end)
+        except StoreBusy:  # the service is ending, and `close` has the last word
             self._is_asked = False
-            beyond = len(self._waiting) - _KEPT
-            if beyond > 0:
-                del self._waiting[:beyond]
-                self.num_lost += beyond
-        logger.warning("impressions wait to be written: %s", error)
+
+    def _forget(self, impressions: Sequence[Impression]) -> None:
+        self.num_waiting -= len(impressions)
+        self._size -= sum(map(_size, impressions))
+
+
+class _Attempt:
+    """Writes some of what waits, and the same again where it is called again."""
+
+    def __init__(self, log: ImpressionLog, *, is_asked: bool) -> None:
+        self._log = log
+        self._is_asked = is_asked
+        self._taken: list[Impression] = []
+        self.has_ended = threading.Event()
+        self.error: BaseException | None = None
+
+    def write(self, connection: Connection) -> None:
+        if not self._taken:
+            self._taken = self._log.take()
+        insert_impressions(connection, self._taken)
+
+    def end(self, done: Future[None]) -> None:
+        self.error = done.exception()
+        self._log.give_back(self._taken, self.error, was_asked=self._is_asked)
+        self.has_ended.set()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether it is the rows that cannot be written, not the store that cannot be written to."""
+    cause = error.__cause__
+    if isinstance(cause, InterfaceError):
+        return not cause.connection_invalidated
+    return isinstance(cause, DataError | IntegrityError) or not isinstance(error, StoreUnusable)
+
+
+def _size(impression: Impression) -> int:
+    return len(impression.items) + _BESIDE_ITEMS
+
+
+_insert = BulkInsert(IMPRESSIONS, [field for field in Impression.__dataclass_fields__ if field != "revision"])
+_insert_assignments = BulkInsert(ASSIGNMENTS, ["experiment", "unit", "variant", "propensity", "revision", "time"])
 
 
 def insert_impressions(connection: Connection, impressions: Sequence[Impression]) -> None:
     """Write impressions down, and the assignments that they are the first of."""
-    if not impressions:
-        return
-    rows: list[dict[str, Any]] = [{field: getattr(one, field) for field in _FIELDS} for one in impressions]
-    connection.execute(insert(IMPRESSIONS), rows)
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+    rows = []
+    firsts: dict[tuple[str, str], tuple[Any, ...]] = {}
     for one in impressions:
-        if one.experiment is not None and one.unit is not None and not one.is_override:
-            row = {field: getattr(one, field) for field in ("experiment", "unit", "variant", "propensity", "revision", "time")}
-            first.setdefault((one.experiment, one.unit), row)
-    if first:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        connection.execute(dialect.insert(ASSIGNMENTS).on_conflict_do_nothing(), list(first.values()))
+        time, user, session, unit = microseconds(one.time), _text(one.user), _text(one.session), _text(one.unit)
+        rows.append(
+            (
+                one.request_id,
+                time,
+                one.surface,
+                user,
+                session,
+                one.experiment,
+                unit,
+                one.variant,
+                one.propensity,
+                one.is_override,
+                one.release,
+                one.fallback,
+                one.milliseconds,
+                one.items,
+                one.teams,
+            )
+        )
+        if one.experiment is not None and unit is not None and not one.is_override:
+            first = (one.experiment, unit, one.variant, one.propensity, one.revision, time)
+            firsts.setdefault((one.experiment, unit), first)
+    _insert(connection, rows)
+    _insert_assignments(connection, list(firsts.values()))
+
+
+def _text(text: str | None) -> str | None:
+    """An id as it can be stored: whatever somebody puts into a path must not keep others' impressions from being written."""
+    if text is None or (len(text) <= ID_LENGTH and "\x00" not in text):
+        return text
+    return text.replace("\x00", "\ufffd")[:ID_LENGTH]

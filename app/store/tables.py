@@ -28,7 +28,9 @@ METADATA = MetaData()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself in columns of this one type
-_ID = String(512)
+ID_LENGTH = 512
+"""Characters of an id of a user, a session or an item at most."""
+_ID = String(ID_LENGTH)
 _NAME = String(100)
 
 

@@ -7,11 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from app.errors import ServiceError
 from app.store.database import Database
 from app.store.errors import StoreBusy, StoreUnusable
 
@@ -19,15 +20,16 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_AT_ONCE = 100
-"""Jobs in one transaction at most, so that nobody waits for long behind a crowd."""
-_WAITING = 1000
-"""Jobs that may wait; more are refused at once, since nobody would wait for their turn."""
+_AT_ONCE = 2000
+"""Rows in one transaction, or few more, so that nobody waits for long behind a crowd."""
+_WAITING = 20_000
+"""Rows that may wait: seconds of work. More are refused at once, since nobody would wait for their turn."""
 
 
 class _Job(Generic[Result]):
-    def __init__(self, work: Callable[[Connection], Result]) -> None:
+    def __init__(self, work: Callable[[Connection], Result], size: int) -> None:
         self.work = work
+        self.size = size
         self.future: Future[Result] = Future()
         self.result: Any = None
 
@@ -36,7 +38,7 @@ class Writer:
     """Groups writes: a job that comes while others are being written is written with all those that came meanwhile.
 
     A disk takes as long to make one transaction durable as a hundred jobs' worth of them, so each request waits for about two of these
-    times, however many requests there are.
+    times, however many requests there are. The thread begins with the first job.
 
     Args:
         database: what to write to.
@@ -52,36 +54,56 @@ class Writer:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._is_failing = False
+        self.num_waiting = 0
+        """Rows that wait for their turn."""
+        self.num_transactions = 0
+        """Transactions that ended well."""
+        self.num_failures = 0
+        """Transactions that did not."""
+        self.seconds = 0.0
+        """That those which ended well took, all together."""
 
-    def submit(self, work: Callable[[Connection], Result]) -> Future[Result]:
+    def submit(self, work: Callable[[Connection], Result], *, size: int = 1) -> Future[Result]:
         """Have something written; it is durable when the future is done.
 
         Args:
             work: executes statements on the connection it is given; it may be called again where another job of the same transaction
-                failed.
+                failed. It is not called at all where the future is cancelled before its turn.
+            size: how many rows it writes, about.
 
         Returns:
             What `work` returned, or the error that it, or the database, raised.
 
         Raises:
-            StoreBusy: too much is waiting to be written.
+            StoreBusy: too much is waiting to be written, or the writer is closed.
         """
-        job = _Job(work)
+        job = _Job(work, size)
         with self._condition:
-            if len(self._jobs) >= _WAITING:
-                raise StoreBusy(f"{_WAITING} writes wait for the store already; try again in a moment")
+            if self.num_waiting and self.num_waiting + size > _WAITING:
+                raise StoreBusy(f"{self.num_waiting} rows wait for the store already; try again in a moment")
             self._start()
             self._jobs.append(job)
+            self.num_waiting += size
             self._condition.notify()
         return job.future
 
-    def soon(self, work: Callable[[Connection], Result]) -> Future[Result]:
-        """Have something written with the next transaction, or after a moment; nobody waits for it."""
-        job = _Job(work)
+    def soon(self, work: Callable[[Connection], Result], *, within: float | None = None) -> Future[Result]:
+        """Have something written with the next transaction, or after a moment; nobody waits for it.
+
+        Args:
+            work: as of `submit`.
+            within: that moment, in seconds, if another than the writer's.
+
+        Raises:
+            StoreBusy: the writer is closed.
+        """
+        job = _Job(work, 0)
+        due = monotonic() + (self._linger if within is None else within)
         with self._condition:
             self._start()
-            if not self._soon:
-                self._soon_at = monotonic() + self._linger
+            if not self._soon or due < self._soon_at:
+                self._soon_at = due
                 self._condition.notify()
             self._soon.append(job)
         return job.future
@@ -103,7 +125,8 @@ class Writer:
 
     def _run(self) -> None:
         while jobs := self._next():
-            self._write(jobs)
+            # Whoever gave up waiting cancelled; from here on nobody can.
+            self._write([job for job in jobs if job.future.set_running_or_notify_cancel()])
 
     def _next(self) -> list[_Job[Any]]:
         """The jobs of the next transaction; none when there is nothing left to do, ever."""
@@ -115,24 +138,48 @@ class Writer:
                     if wait <= 0:
                         break
                 self._condition.wait(wait)
-            jobs = [self._jobs.popleft() for _ in range(min(_AT_ONCE, len(self._jobs)))]
-            jobs += self._soon
-            self._soon = []
+            jobs, self._soon = self._soon, []
+            size = 0
+            while self._jobs and size < _AT_ONCE:
+                job = self._jobs.popleft()
+                size += job.size
+                jobs.append(job)
+            self.num_waiting -= size
             return jobs
 
     def _write(self, jobs: list[_Job[Any]]) -> None:
-        try:
-            with self._database.begin() as connection:
-                for job in jobs:
-                    job.result = job.work(connection)
-        except Exception as error:
-            if len(jobs) == 1:
-                if not isinstance(error, StoreUnusable):
-                    logger.exception("a write failed")
-                jobs[0].future.set_exception(error)
-            else:  # one of them may be to blame, and the others must not suffer
-                for job in jobs:
-                    self._write([job])
-        else:
-            for job in jobs:
-                job.future.set_result(job.result)
+        """Write jobs, all in one transaction but those that fail."""
+        while jobs:
+            job = None
+            started = perf_counter()
+            try:
+                with self._database.begin() as connection:
+                    for job in jobs:
+                        job.result = job.work(connection)
+                    job = None
+            except BaseException as error:  # the thread must go on, whatever it was
+                # Where the store itself fails, it fails for all. A job that fails must not harm the others.
+                failed = jobs if job is None else [job]
+                jobs = [one for one in jobs if one not in failed]
+                self.num_failures += 1
+                self._tell(error)
+                for one in failed:
+                    one.future.set_exception(error)
+            else:
+                self.num_transactions += 1
+                self.seconds += perf_counter() - started
+                if self._is_failing:
+                    self._is_failing = False
+                    logger.info("the store can be written again")
+                for one in jobs:
+                    one.future.set_result(one.result)
+                return
+
+    def _tell(self, error: BaseException) -> None:
+        """Say once what is wrong, not at each of the attempts that follow."""
+        if isinstance(error, StoreUnusable):
+            if not self._is_failing:
+                logger.warning("the store cannot be written: %s", error)
+            self._is_failing = True
+        elif not isinstance(error, ServiceError):
+            logger.error("a write failed", exc_info=error)

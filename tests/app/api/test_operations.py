@@ -89,6 +89,7 @@ def test_the_description_names_every_route_with_a_summary_and_its_problems(docum
         ("put", "/v1/items/{item_id}"),
         ("delete", "/v1/items"),
         ("delete", "/v1/items/{item_id}"),
+        ("post", "/v1/events"),
         ("get", "/v1/releases"),
         ("get", "/health/live"),
         ("get", "/health/ready"),
