@@ -141,6 +141,12 @@ def ranker_pairs(names: Sequence[str], baseline: str | None = None) -> list[tupl
     return [(name, baseline) for name in names if name != baseline] if baseline else list(combinations(names, 2))
 
 
+def rounded_difference(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The first minus the second, where two ways to the same value are no difference."""
+    rounded: np.ndarray = np.round(values - others, _DECIMALS)
+    return rounded
+
+
 def compare_rankers(
     values: Mapping[str, Mapping[str, np.ndarray]],
     metrics: Sequence[str],
@@ -172,7 +178,7 @@ def compare_rankers(
         raise ConfigError(f"{len(values)} ranker to compare; expected at least 2")
     pairs = ranker_pairs(list(values), baseline)
     keys = [(metric, ranker, against) for metric in metrics for ranker, against in pairs]
-    columns = [np.round(values[ranker][metric] - values[against][metric], _DECIMALS) for metric, ranker, against in keys]
+    columns = [rounded_difference(values[ranker][metric], values[against][metric]) for metric, ranker, against in keys]
     differences_UM = np.stack(columns, axis=1)
     num_users = len(differences_UM)
     if num_users < 2:

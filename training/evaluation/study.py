@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ import numpy as np
 from app.bundle import VectorModel
 from training.data import Split
 from training.errors import ConfigError, DataError
+from training.evaluation.agreement import Agreement, agreements
+from training.evaluation.breakdown import ActivityGroup, PopularityShares, activity_groups, popularity_shares
+from training.evaluation.changes import Asked, Changes, largest_changes, titles
 from training.evaluation.evaluate import PROTOCOLS, Evaluation, Protocol, evaluate_together
 from training.evaluation.metrics import user_metrics
 from training.evaluation.significance import (
@@ -28,8 +32,26 @@ from training.evaluation.significance import (
 METRICS: tuple[str, ...] = tuple(user_metrics(np.zeros((1, 1), dtype=bool), np.ones(1, dtype=np.int64)))
 """Those that have a value for each user, and so can be compared."""
 
+
+class _Drawn(typing.TypedDict):
+    """How intervals and tests draw."""
+
+    seed: int
+    num_resamples: int
+    level: float
+    method: Method
+
+
 Curves = Mapping[str, Sequence[tuple[float, float]]]
 """Training curves: name → (epoch, value)."""
+
+
+class _Told(typing.Protocol):
+    """What can be written."""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON values only."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +84,11 @@ class Study:
         baseline: the ranker that all others were compared with; None for all pairs.
         evaluations: protocol → ranker → what was measured.
         intervals: protocol → ranker → metric → bootstrap interval of the mean over users.
-        comparisons: protocol → each pair on each metric; empty where nothing was to be compared.
+        comparisons: protocol → each pair on each metric; empty where nothing was to be compared, as are the next three.
+        agreements: protocol → how much alike the lists of each pair are.
+        changes: protocol → for whom each pair differs most on each metric.
+        activity: protocol → groups of users by what they liked in training.
+        popularity: how popular is what the rankers list.
         seed, num_resamples, level, method: of intervals and tests.
     """
 
@@ -73,6 +99,10 @@ class Study:
     evaluations: Mapping[Protocol, Mapping[str, Evaluation]]
     intervals: Mapping[Protocol, Mapping[str, Mapping[str, Interval]]]
     comparisons: Mapping[Protocol, Sequence[Comparison]]
+    agreements: Mapping[Protocol, Sequence[Agreement]]
+    changes: Mapping[Protocol, Sequence[Changes]]
+    activity: Mapping[Protocol, Sequence[ActivityGroup]]
+    popularity: PopularityShares
     seed: int
     num_resamples: int
     level: float
@@ -102,12 +132,15 @@ class Study:
             },
             "rankers": [self._entrant(entrant) for entrant in self.entrants],
             "baseline": self.baseline,
-            "comparisons": [
-                {"protocol": protocol, **comparison.as_json()}
-                for protocol in self.protocols
-                for comparison in self.comparisons[protocol]
-            ],
+            "comparisons": self._by_protocol(self.comparisons),
+            "agreement": self._by_protocol(self.agreements),
+            "changes": self._by_protocol(self.changes),
+            "activity": self._by_protocol(self.activity),
+            "popularity": self.popularity.as_json(),
         }
+
+    def _by_protocol(self, found: Mapping[Protocol, Sequence[_Told]]) -> list[dict[str, Any]]:
+        return [{"protocol": protocol, **one.as_json()} for protocol in self.protocols for one in found[protocol]]
 
     def _entrant(self, entrant: Entrant) -> dict[str, Any]:
         return {
@@ -183,23 +216,26 @@ def run_study(
     together = evaluate_together(
         {entrant.name: entrant.model for entrant in entrants}, split, protocols, pairs=pairs, on_step=on_step
     )
+    asked = _asked(split, next(iter(together.of[protocols[0]].values())).user_rows)
     intervals: dict[Protocol, dict[str, dict[str, Interval]]] = {}
-    comparisons: dict[Protocol, list[Comparison]] = {}
+    comparisons: dict[Protocol, list[Comparison]] = {protocol: [] for protocol in protocols}
+    alike: dict[Protocol, list[Agreement]] = {protocol: [] for protocol in protocols}
+    changes: dict[Protocol, list[Changes]] = {protocol: [] for protocol in protocols}
+    activity: dict[Protocol, list[ActivityGroup]] = {protocol: [] for protocol in protocols}
+    drawn: _Drawn = {"seed": seed, "num_resamples": num_resamples, "level": level, "method": method}
     for protocol, found in together.of.items():
         on_step(f"intervals, protocol {protocol}")
         per_user = {name: evaluation.per_user for name, evaluation in found.items()}
-        intervals[protocol] = metric_intervals(per_user, seed=seed, num_resamples=num_resamples, level=level, method=method)
-        comparisons[protocol] = []
-        if metrics:
-            comparisons[protocol] = compare_rankers(
-                per_user,
-                metrics,
-                baseline=baseline,
-                seed=seed,
-                num_resamples=num_resamples,
-                level=level,
-                method=method,
-            )
+        intervals[protocol] = metric_intervals(per_user, **drawn)
+        if not metrics:
+            continue
+        comparisons[protocol] = compare_rankers(per_user, metrics, baseline=baseline, **drawn)
+        on_step(f"lists, protocol {protocol}")
+        tops = {name: evaluation.top_UK for name, evaluation in found.items()}
+        alike[protocol] = agreements(tops, together.tau[protocol])
+        changes[protocol] = largest_changes(per_user, tops, asked, metrics=metrics, pairs=pairs)
+        assert asked.num_positives is not None
+        activity[protocol] = activity_groups(per_user, asked.num_positives, metrics=metrics, pairs=pairs, **drawn)
     return Study(
         split=split,
         entrants=tuple(entrants),
@@ -208,10 +244,26 @@ def run_study(
         evaluations=together.of,
         intervals=intervals,
         comparisons=comparisons,
-        seed=seed,
-        num_resamples=num_resamples,
-        level=level,
-        method=method,
+        agreements=alike,
+        changes=changes,
+        activity=activity,
+        popularity=popularity_shares(
+            split.train.popularity(),
+            split.test.positives().item_rows,
+            {p: {name: evaluation.top_UK for name, evaluation in found.items()} for p, found in together.of.items()},
+        ),
+        **drawn,
+    )
+
+
+def _asked(split: Split, user_rows: np.ndarray) -> Asked:
+    relevant = split.test.positives().histories().take(user_rows)
+    return Asked(
+        ids=[split.train.users.id(row) for row in user_rows],
+        num_positives=split.train.positives().histories().lengths[user_rows],
+        grades=lambda place: dict.fromkeys(relevant.items[relevant.offsets[place] : relevant.offsets[place + 1]].tolist(), 1),
+        item_id=split.train.items.id,
+        item_title=titles(split.item_table),
     )
 
 
