@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli.kinds import refuse_foreign_options
+from training.cli.logged import LoggedFlags, compare_logged, refuse_without_log
 from training.cli.options import TextFlags, default_run_dir, needs_training_extra, spread
 from training.cli.query_studies import kind_of_bundles, study_bundles
 from training.cli.studies import (
@@ -48,6 +49,7 @@ def compare(
     context: typer.Context,
     data: RecordedDataFlags,
     texts: TextFlags,
+    logs: LoggedFlags,
     every_ranker: Annotated[
         bool,
         typer.Option("--all", help="Compare every ranker there is on --data; those without a bundle are trained, with --seed."),
@@ -75,6 +77,10 @@ def compare(
 ) -> None:
     """Compare rankers user by user: differences with intervals, paired tests corrected for their number, effect sizes."""
     bundles = bundles or []
+    if logs.logged is not None:
+        compare_logged(context, logs, data, output=output, seed=seed, as_json=as_json)
+        return
+    refuse_without_log(context)
     if every_ranker and (bundles or data.data is None):
         raise ConfigError("--all compares every ranker on one data set; give that with --data, and no bundles")
     with needs_training_extra():

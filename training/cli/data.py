@@ -110,6 +110,11 @@ def _kind_of(dataset: str, texts: TextFlags) -> Kind:
 
     if dataset in SOURCES:
         kind = SOURCES[dataset].kind
+        if kind == "logged":
+            raise DataError(
+                f"{dataset} is a log of actions, from which no ranker learns; irgan compare --logged {dataset} --target … evaluates "
+                "another policy on it"
+            )
         if kind == "weights":
             raise DataError(
                 f"{dataset} holds the weights of a network and nothing to describe; irgan data fetch {dataset} brings them"

@@ -56,16 +56,22 @@ def refuse_foreign_options(context: typer.Context, kind: str, what: str, *, ever
         ConfigError: there are some.
     """
     given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name is not None
-        and parameter.name not in everywhere
-        and kind not in _OWN.get(parameter.name, (kind,))
-        and getattr(context.get_parameter_source(parameter.name), "name", "DEFAULT") != "DEFAULT"
+        option
+        for name, option in given_options(context).items()
+        if name not in everywhere and kind not in _OWN.get(name, (kind,))
     ]
     if given:
         verb = "does not apply" if len(given) == 1 else "do not apply"
         raise ConfigError(f"{', '.join(given)} {verb} to {what}, which {_DOES[kind]}; leave that out")
+
+
+def given_options(context: typer.Context) -> dict[str, str]:
+    """The options of the running command that were given: their parameter's name, and as they are typed."""
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None and getattr(context.get_parameter_source(parameter.name), "name", "DEFAULT") != "DEFAULT"
+    }
 
 
 _LONGEST = 10_000

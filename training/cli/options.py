@@ -174,7 +174,7 @@ def file_options(flags: FileFlags) -> FileOptions:
         rating_column=flags.rating_column,
         time_column=flags.time_column,
         form=flags.format,
-        separator=_unescaped(flags.separator),
+        separator=unescaped(flags.separator),
         header=flags.header,
         encoding=flags.encoding,
         items=flags.items,
@@ -185,7 +185,8 @@ def file_options(flags: FileFlags) -> FileOptions:
     )
 
 
-def _unescaped(separator: str | None) -> str | None:
+def unescaped(separator: str | None) -> str | None:
+    """A separator as it is meant, where a shell makes a tab hard to type."""
     return "\t" if separator in {r"\t", "tab"} else separator
 
 
@@ -243,7 +244,7 @@ def load_texts(spec: str, flags: TextFlags, files: FileFlags) -> Collection:
         title_column=flags.title_column,
         text_column=flags.text_column,
         form=_documents_form(files.format),
-        separator=_unescaped(files.separator),
+        separator=unescaped(files.separator),
         header=files.header,
         encoding=files.encoding,
         queries=flags.queries,

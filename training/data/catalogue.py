@@ -13,13 +13,15 @@ from training.data.movielens import read_movielens_100k
 from training.data.public import read_douban, read_gowalla, read_movielens_1m
 from training.errors import DataError
 
-Kind = Literal["interactions", "documents", "features", "weights"]
-"""What a source holds: who liked what; texts to be searched; candidates with features; or a network's weights, no data at all."""
+Kind = Literal["interactions", "documents", "features", "logged", "weights"]
+"""What a source holds: who liked what; texts to be searched; candidates with features; what a policy showed with which probability
+and what came of it; or a network's weights, no data at all."""
 
 KINDS: dict[Kind, str] = {
     "interactions": "ratings or clicks",
     "documents": "documents to search",
     "features": "candidates of queries as feature vectors",
+    "logged": "logged actions with their probabilities",
     "weights": "the weights of a network",
 }
 """In words."""
@@ -90,6 +92,11 @@ _GROUPLENS_TERMS = (
     "For research. No endorsement by the University of Minnesota or GroupLens may be claimed, the use must be acknowledged in "
     "publications (Harper and Konstan 2015, The MovieLens Datasets: History and Context, doi:10.1145/2827872), and the data may "
     "not be redistributed or used commercially without GroupLens's permission."
+)
+
+_OPEN_BANDIT_TERMS = (
+    "CC BY 4.0; Saito, Aihara, Matsutani and Narita 2021 (Open Bandit Dataset and Pipeline: Towards Realistic and Reproducible "
+    "Off-Policy Evaluation, arXiv 2008.07146)."
 )
 
 SOURCES: dict[str, SourceSpec] = {
@@ -219,6 +226,32 @@ SOURCES: dict[str, SourceSpec] = {
                 },
             ),
             kind="features",
+        ),
+        SourceSpec(
+            name="open-bandit/random",
+            title="Open Bandit, campaign all, policy random: 10,000 fashion items shown by chance at 3 positions, and which were clicked",
+            terms=_OPEN_BANDIT_TERMS,
+            layouts=(
+                {
+                    "all.csv": "7168295b6e0a9eabcf3392320a5dd434e542b68e705d5cd9491499af589812f1",
+                    "item_context.csv": "eba04cc23d5f130a93ff174c5392986882b94c3839433cb8143870eaa6221358",
+                },
+            ),
+            origins=(WheelOrigin("obp==0.4.1", "obp/dataset/obd/random/all"),),
+            kind="logged",
+        ),
+        SourceSpec(
+            name="open-bandit/bts",
+            title="Open Bandit, campaign all, policy Bernoulli Thompson sampling: 10,000 more items shown in the same week",
+            terms=_OPEN_BANDIT_TERMS,
+            layouts=(
+                {
+                    "all.csv": "0ad874e4dbf6902f0845dd478ad8dde5ef6903583d3ffaace78411bdad064106",
+                    "item_context.csv": "5d4359ba1cfa3ae88f0f1bae66bd633859fe6323817183632ee57b83539d9153",
+                },
+            ),
+            origins=(WheelOrigin("obp==0.4.1", "obp/dataset/obd/bts/all"),),
+            kind="logged",
         ),
         SourceSpec(
             name="minilm",

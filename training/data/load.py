@@ -68,7 +68,7 @@ def load_collection(
         check_kind(SOURCES[spec], "documents")
         _refuse_options(spec, options, "language", "min_grade")
         # Two abstracts of Cranfield are empty, and the figures of the literature count them.
-        return read_beir(_fetched(SOURCES[spec], announce), replace(options, keep_empty=True))
+        return read_beir(fetched(SOURCES[spec], announce), replace(options, keep_empty=True))
     path = _path(spec, "documents", "a folder with corpus.jsonl or of a file")
     if not path.is_dir():
         return _unnamed(read_plain(path, options), path)
@@ -92,7 +92,7 @@ def load_features(spec: str, *, announce: Callable[[str], None] = logger.info) -
     """
     if spec in SOURCES:
         check_kind(SOURCES[spec], "features")
-        return read_features(_fetched(SOURCES[spec], announce), spec)
+        return read_features(fetched(SOURCES[spec], announce), spec)
     path = _path(spec, "features", "a file or folder in SVMlight's form")
     name = path.resolve().name if path.is_dir() else path.stem
     return read_features(path, f"{name} ({_form(path)})" if name in SOURCES else name)
@@ -127,7 +127,7 @@ def _refuse_options(what: str, options: TextOptions, *allowed: str) -> None:
         )
 
 
-def _fetched(source: SourceSpec, announce: Callable[[str], None]) -> Path:
+def fetched(source: SourceSpec, announce: Callable[[str], None]) -> Path:
     """The folder of a named source; its terms of use are told when it comes from elsewhere."""
     downloads: list[str] = []
 
@@ -150,7 +150,7 @@ def _named(source: SourceSpec, options: FileOptions, announce: Callable[[str], N
             f"{', '.join(other)}: only for files; {source.name} is a named data set with a layout of its own, "
             "of which only the positive threshold can be chosen"
         )
-    folder = _fetched(source, announce)
+    folder = fetched(source, announce)
     assert source.read is not None
     dataset = source.read(folder, positive_threshold=source.positive_threshold)
     threshold = options.positive_threshold

@@ -40,7 +40,7 @@ def test_list_tells_what_there_is_and_what_is_here(tmp_path: Path, monkeypatch: 
     assert listed["douban"]["folder"] == str(tmp_path / "douban")
     assert listed["gowalla"]["folder"] is None
     assert listed["movielens-100k"]["fetchable"]
-    assert {row["kind"] for row in listed.values()} == {"interactions", "documents", "features", "weights"}
+    assert {row["kind"] for row in listed.values()} == {"interactions", "documents", "features", "logged", "weights"}
     text, _ = run("list")
     assert text.index("Ratings or clicks") < text.index("Documents to search") < text.index("  scifact")
     assert "irgan data fetch movielens-100k" in text

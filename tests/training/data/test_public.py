@@ -175,6 +175,7 @@ def test_the_catalogue_is_consistent() -> None:
         "interactions": ["movielens-100k", "movielens-1m", "gowalla", "douban"],
         "documents": ["scifact", "cranfield", "wikiqa"],
         "features": ["letor-mq2008"],
+        "logged": ["open-bandit/random", "open-bandit/bts"],
         "weights": ["minilm"],
     }
     for name, spec in SOURCES.items():
