@@ -6,6 +6,7 @@ wait for its turn as often as there are rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,30 +22,56 @@ class BulkInsert:
     Args:
         table: the table.
         columns: their names; a row has a value for each, as the database keeps it (times as microseconds).
+        key: the column, of unique texts, by which is told what was left out.
     """
 
-    def __init__(self, table: Table, columns: Sequence[str]) -> None:
+    def __init__(self, table: Table, columns: Sequence[str], *, key: str | None = None) -> None:
         self._table = table
         self._columns = [table.c[name] for name in columns]
+        self._key = key
+        self._place = 0 if key is None else columns.index(key)
         self._statements: dict[int, str] = {}
-        self._arrays: str | None = None
 
-    def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert the rows, in their order."""
+    def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        """Insert the rows, in their order; no two have the same key.
+
+        Returns:
+            The keys of those that were there already.
+        """
         if not rows:
-            return
+            return set()
         if connection.dialect.name == "postgresql":
-            if self._arrays is None:
-                arrays = ", ".join(map(_array, self._columns))
-                self._arrays = self._into(connection, f"SELECT * FROM unnest({arrays})")  # noqa: S608 - names of ours
-            connection.exec_driver_sql(self._arrays, tuple(map(list, zip(*rows, strict=True))))
-            return
-        for part in _parts(rows):
+            return self._insert_arrays(connection, rows)
+        there = self._there(connection, rows)
+        for part in _parts([row for row in rows if row[self._place] not in there] if there else rows):
             statement = self._statements.get(len(part))
             if statement is None:
                 row = f"({', '.join('?' * len(self._columns))})"
                 statement = self._statements[len(part)] = self._into(connection, f"VALUES {', '.join([row] * len(part))}")
             connection.exec_driver_sql(statement, tuple(value for row in part for value in row))
+        return there
+
+    def _there(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        if self._key is None:
+            return set()
+        wanted = (
+            f"SELECT json_group_array({self._key}) FROM {self._table.name} "  # noqa: S608 - names of ours
+            f"WHERE {self._key} IN (SELECT value FROM json_each(?))"
+        )
+        keys = json.dumps([row[self._place] for row in rows])
+        return set(json.loads(connection.exec_driver_sql(wanted, (keys,)).scalar_one()))
+
+    def _insert_arrays(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> set[str]:
+        # Asking first would need a plan, and PostgreSQL's of a table that was small a moment ago reads it from end to end.
+        statement = self._statements.get(0)
+        if statement is None:
+            arrays = ", ".join(map(_array, self._columns))
+            statement = self._into(connection, f"SELECT * FROM unnest({arrays})")  # noqa: S608 - names of ours
+            if self._key is not None:
+                statement += f" RETURNING {self._key}"
+            self._statements[0] = statement
+        done = connection.exec_driver_sql(statement, tuple(map(list, zip(*rows, strict=True))))
+        return set() if self._key is None else {row[self._place] for row in rows}.difference(done.scalars())
 
     def _into(self, connection: Connection, source: str) -> str:
         quoted = connection.dialect.identifier_preparer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -43,7 +43,7 @@ class Event:
 
 
 _FIELDS = tuple(Event.__dataclass_fields__)
-_insert = BulkInsert(EVENTS, ["received", *_FIELDS])
+_insert = BulkInsert(EVENTS, ["received", *_FIELDS], key="id")
 
 
 def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
@@ -52,17 +52,11 @@ def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
     Returns:
         The ids of the others, which are there already or stand earlier in `events`.
     """
-    there = _found(connection, [event.id for event in events])
     received = microseconds(datetime.now(UTC))
-    rows = []
-    duplicates = []
+    rows: dict[str, tuple[Any, ...]] = {}
     for event in events:
-        if event.id in there:
-            duplicates.append(event.id)
-            continue
-        there.add(event.id)
-        rows.append(
-            (
+        if event.id not in rows:
+            rows[event.id] = (
                 received,
                 event.id,
                 event.type,
@@ -75,18 +69,17 @@ def insert_events(connection: Connection, events: Sequence[Event]) -> list[str]:
                 event.position,
                 event.properties,
             )
-        )
-    _insert(connection, rows)
+    there = _insert(connection, list(rows.values()))
+    if not there and len(rows) == len(events):
+        return []
+    new = rows.keys() - there
+    duplicates = []
+    for event in events:
+        if event.id in new:
+            new.remove(event.id)
+        else:
+            duplicates.append(event.id)
     return duplicates
-
-
-def _found(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Which of the ids are there already, in one statement and one row: see `app.store.bulk`."""
-    if connection.dialect.name == "postgresql":
-        found = connection.exec_driver_sql("SELECT array_agg(id) FROM events WHERE id = ANY(%s::text[])", (list(ids),)).scalar()
-        return set(found or ())
-    wanted = "SELECT json_group_array(id) FROM events WHERE id IN (SELECT value FROM json_each(?))"
-    return set(json.loads(connection.exec_driver_sql(wanted, (json.dumps(ids),)).scalar_one()))
 
 
 class EventLog:

@@ -14,12 +14,12 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 CONNECTIONS, ROUNDS, SECONDS = 16, 5, 2.0
 
@@ -73,11 +73,18 @@ class Figures:
     p50: float
     p99: float
 
+    @classmethod
+    def of(cls, times: list[float], wall: float) -> Self:
+        """From every answer's seconds, and those it all took."""
+        times = sorted(times)
+        p50, p99 = times[len(times) // 2], times[min(len(times) - 1, int(len(times) * 0.99))]
+        return cls(rate=len(times) / wall, p50=p50 * 1e3, p99=p99 * 1e3)
+
 
 class Caller(asyncio.Protocol):
     """One connection that sends the next request as soon as it has the answer to the last."""
 
-    def __init__(self, requests: list[bytes], offset: int, seconds: list[float], done: asyncio.Future[None]) -> None:
+    def __init__(self, requests: Sequence[bytes], offset: int, seconds: list[float], done: asyncio.Future[None]) -> None:
         self._requests = requests
         self._next = offset
         self._seconds = seconds
@@ -127,7 +134,8 @@ class Caller(asyncio.Protocol):
         self._transport.close()
 
 
-async def _call(port: int, requests: list[bytes], seconds: float) -> tuple[list[float], float]:
+async def call(port: int, requests: Sequence[bytes], seconds: float) -> tuple[list[float], float]:
+    """Ask over all connections for so long: every answer's seconds, and those it all took."""
     loop = asyncio.get_running_loop()
     times: list[float] = []
     ended = [loop.create_future() for _ in range(CONNECTIONS)]
@@ -150,15 +158,8 @@ def _client(port: int, seconds: float, requests: dict[str, list[bytes]], orders:
     import uvloop  # noqa: PLC0415 - only here
 
     while (name := orders.recv()) is not None:
-        times, wall = uvloop.run(_call(port, requests[name], seconds))
-        times.sort()
-        orders.send(
-            Figures(
-                rate=len(times) / wall,
-                p50=times[len(times) // 2] * 1e3,
-                p99=times[min(len(times) - 1, int(len(times) * 0.99))] * 1e3,
-            )
-        )
+        times, wall = uvloop.run(call(port, requests[name], seconds))
+        orders.send(Figures.of(times, wall))
 
 
 def measure_endpoints(
