@@ -104,6 +104,7 @@ def study_bundles(
         on_step("intervals")
         study = study_queries(
             judged.entrants,
+            judged.answers,
             data=judged.data,
             split=judged.split,
             parameters=judged.parameters,
@@ -285,6 +286,6 @@ def _write(study: QueryStudy, judged: Judged, output: Path, depth: int | None) -
         stem = entrant.name.partition(":")[0]
         written.append(output / (f"{stem}.run" if entrant.mode is None else f"{stem}.{entrant.mode}.run"))
         write_rankings(
-            written[-1], judged.queries, judged.documents, judged.rankings[entrant.name], tag=entrant.name, depth=depth
+            written[-1], judged.queries, judged.documents, judged.answers.rankings[entrant.name], tag=entrant.name, depth=depth
         )
     return written

@@ -5,16 +5,18 @@ Shapes: Q queries, K the length of the kept lists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from app.bundle import FeatureDataInfo, Mode, RerankBundle, SearchBundle, TextDataInfo
-from training.data import FeatureSplit, TextSplit
+from training.data import FeatureSplit, Judgements, TextSplit
 from training.errors import ConfigError, DataError
-from training.evaluation.query_study import QueryEntrant
-from training.evaluation.rerank import evaluate_reranker
+from training.evaluation.changes import Asked, titles
+from training.evaluation.query_study import Answers, QueryEntrant
+from training.evaluation.rank_correlation import kendall_tau, list_tau, score_levels
+from training.evaluation.rerank import RerankEvaluation, evaluate_scores
 from training.evaluation.search import DEPTH, SearchEvaluation, evaluate_modes, query_groups
 
 
@@ -28,7 +30,7 @@ class Judged:
         entrants: the rankers with their figures.
         groups: name → bool [Q].
         queries, documents: ids.
-        rankings: entrant → document rows of each query, best first, int64 [Q, K]; −1 where no more were found.
+        answers: of the entrants.
         judgements: query id, document id and grade of everything that is judged.
     """
 
@@ -39,7 +41,7 @@ class Judged:
     groups: Mapping[str, np.ndarray]
     queries: Sequence[str]
     documents: Sequence[str]
-    rankings: Mapping[str, np.ndarray]
+    answers: Answers
     judgements: tuple[Sequence[str], Sequence[str], np.ndarray]
 
 
@@ -52,7 +54,7 @@ def judge_search(
         bundles: by name.
         wanted: which of them, in which mode; an entrant is called `NAME:MODE`, or `NAME` where it is there once and in its usual mode.
         split: its training part is what all of them learned from.
-        depth: how many documents of each query are kept.
+        depth: how many documents of each query are kept, `DEPTH` at least.
 
     Raises:
         DataError: a bundle did not learn from the split's training part.
@@ -68,7 +70,7 @@ def judge_search(
                 raise ConfigError(f"{name} cannot answer in the mode {mode}; expected {' or '.join(bundle.model.modes)}")
         if len(set(modes)) < len(modes):
             raise ConfigError(f"{name} is there twice in the same mode; give each bundle once, or once in each mode")
-        measured[name] = evaluate_modes(bundle.model, split, modes, depth=depth or DEPTH)
+        measured[name] = evaluate_modes(bundle.model, split, modes, depth=max(depth or DEPTH, DEPTH))
     found: dict[str, SearchEvaluation] = {}
     entrants = []
     for name, mode in wanted:
@@ -88,6 +90,7 @@ def judge_search(
     first = next(iter(found.values()))
     queries, documents = split.collection.queries, split.collection.documents
     judged = split.test.of_queries(first.query_rows)
+    rankings = {name: evaluation.top_QK for name, evaluation in found.items()}
     return Judged(
         data=split.collection.name,
         split=split.name,
@@ -96,7 +99,17 @@ def judge_search(
         groups=query_groups(first.is_unseen),
         queries=[queries.id(row) for row in first.query_rows],
         documents=list(documents.ids),
-        rankings={name: evaluation.top_QK for name, evaluation in found.items()},
+        answers=Answers(
+            rankings=rankings,
+            tau=lambda ranker, against: list_tau(rankings[ranker], rankings[against]),
+            asked=Asked(
+                ids=[queries.id(row) for row in first.query_rows],
+                texts=[split.collection.query_texts[row] for row in first.query_rows],
+                grades=_grades(judged, first.query_rows),
+                item_id=documents.id,
+                item_title=titles(split.collection.item_table),
+            ),
+        ),
         judgements=(
             [queries.id(row) for row in judged.query_rows],
             [documents.id(row) for row in judged.document_rows],
@@ -114,16 +127,25 @@ def judge_rerankers(bundles: Mapping[str, RerankBundle], split: FeatureSplit) ->
     for bundle in bundles.values():
         check_learned_from(bundle, split.train.fingerprint(), f"{split.dataset}, split {split.name}")
     judged = split.test
-    found = {name: evaluate_reranker(bundle.model, judged) for name, bundle in bundles.items()}
     lengths_Q = np.diff(judged.offsets)
     ranks_QK = np.arange(max(1, lengths_Q.max(initial=0)))
-    places_QK = judged.offsets[:-1, None] + ranks_QK
     is_there_QK = ranks_QK < lengths_Q[:, None]
-
-    def ranking(order_N: np.ndarray) -> np.ndarray:
-        return np.where(is_there_QK, order_N[np.where(is_there_QK, places_QK, 0)], -1)
-
+    places_QK = np.where(is_there_QK, judged.offsets[:-1, None] + ranks_QK, 0)
+    found: dict[str, RerankEvaluation] = {}
+    rankings: dict[str, np.ndarray] = {}
+    levels: dict[str, np.ndarray] = {}
+    for name, bundle in bundles.items():
+        scores_N = bundle.model.scores(judged.features_NF)
+        found[name] = evaluate_scores(scores_N, judged)
+        rankings[name] = np.where(is_there_QK, found[name].order_N[places_QK], -1)
+        scores_QK = np.where(is_there_QK, scores_N[places_QK], -np.inf)
+        levels[name] = score_levels(scores_QK, np.argsort(-scores_QK, axis=1, kind="stable"))
     documents = _document_names(judged.document_ids, judged.query_rows, judged.offsets)
+
+    def candidate_grades(query: int) -> dict[int, int]:
+        start, end = judged.offsets[query : query + 2].tolist()
+        return _above_zero(np.arange(start, end), judged.grades[start:end])
+
     return Judged(
         data=split.dataset,
         split=split.name,
@@ -141,9 +163,33 @@ def judge_rerankers(bundles: Mapping[str, RerankBundle], split: FeatureSplit) ->
         groups={"test": np.ones(judged.num_queries, dtype=bool)},
         queries=judged.query_ids,
         documents=documents,
-        rankings={name: ranking(evaluation.order_N) for name, evaluation in found.items()},
+        answers=Answers(
+            rankings=rankings,
+            tau=lambda ranker, against: kendall_tau(levels[ranker], levels[against], ~is_there_QK),
+            asked=Asked(
+                ids=judged.query_ids,
+                grades=candidate_grades,
+                item_id=documents.__getitem__,
+                item_title=lambda _: None,
+            ),
+        ),
         judgements=([judged.query_ids[row] for row in judged.query_rows], documents, judged.grades),
     )
+
+
+def _above_zero(rows: np.ndarray, grades: np.ndarray) -> dict[int, int]:
+    """Row → grade, of the relevant ones."""
+    return {row: grade for row, grade in zip(rows.tolist(), grades.tolist(), strict=True) if grade > 0}
+
+
+def _grades(judged: Judgements, query_rows: np.ndarray) -> Callable[[int], dict[int, int]]:
+    """Place of a query → document row → grade, of the relevant ones."""
+
+    def grades(place: int) -> dict[int, int]:
+        mine = judged.query_rows == query_rows[place]
+        return _above_zero(judged.document_rows[mine], judged.grades[mine])
+
+    return grades
 
 
 def _document_names(ids: Sequence[str], query_rows: np.ndarray, offsets: np.ndarray) -> Sequence[str]:

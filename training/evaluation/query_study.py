@@ -1,11 +1,11 @@
 """Several rankers of search, or of candidates, on the same test queries: what `irgan evaluate` and `irgan compare` print and write of them.
 
-Shapes: Q queries.
+Shapes: Q queries, K the length of the kept lists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,19 @@ import numpy as np
 
 from app.bundle import Mode
 from training.errors import ConfigError, DataError
+from training.evaluation.agreement import Agreement, agreements
+from training.evaluation.changes import Asked, Changes, largest_changes
 from training.evaluation.search import group_means
 from training.evaluation.significance import (
     LEVEL,
     NUM_RESAMPLES,
     Comparison,
+    Drawn,
     Interval,
     Method,
     compare_rankers,
     metric_intervals,
+    ranker_pairs,
 )
 
 
@@ -45,6 +49,21 @@ class QueryEntrant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """What the entrants answered.
+
+    Attributes:
+        rankings: entrant → document rows of each query, best first, int64 [Q, K]; −1 where no more were found.
+        tau: of two entrants, Kendall's τ of their orders of each query, float64 [Q].
+        asked: what is known of queries and documents.
+    """
+
+    rankings: Mapping[str, np.ndarray]
+    tau: Callable[[str, str], np.ndarray]
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QueryStudy:
     """What came out.
 
@@ -56,7 +75,10 @@ class QueryStudy:
         metrics: those that were compared.
         baseline: the entrant that all others were compared with; None for all pairs.
         intervals: group → entrant → metric → bootstrap interval of the mean over queries.
-        comparisons: group → each pair on each metric; empty where nothing was to be compared, or the group has one query.
+        comparisons: group → each pair on each metric; empty where nothing was to be compared, or the group has one query, as are the
+            next two.
+        agreements: group → how much alike the lists of each pair are.
+        changes: group → for which queries each pair differs most on each metric.
         seed, num_resamples, level, method: of intervals and tests.
     """
 
@@ -69,6 +91,8 @@ class QueryStudy:
     baseline: str | None
     intervals: Mapping[str, Mapping[str, Mapping[str, Interval]]]
     comparisons: Mapping[str, Sequence[Comparison]]
+    agreements: Mapping[str, Sequence[Agreement]]
+    changes: Mapping[str, Sequence[Changes]]
     seed: int
     num_resamples: int
     level: float
@@ -110,9 +134,14 @@ class QueryStudy:
                 for entrant in self.entrants
             ],
             "baseline": self.baseline,
-            "comparisons": [
-                {"queries": group, **comparison.as_json()} for group, found in self.comparisons.items() for comparison in found
-            ],
+            **{
+                key: [{"queries": group, **one.as_json()} for group, found in by_group.items() for one in found]
+                for key, by_group in (
+                    ("comparisons", self.comparisons),
+                    ("agreement", self.agreements),
+                    ("changes", self.changes),
+                )
+            },
         }
 
 
@@ -132,6 +161,7 @@ def check_query_metrics(metrics: Sequence[str], known: Sequence[str]) -> None:
 
 def study_queries(
     entrants: Sequence[QueryEntrant],
+    answers: Answers,
     *,
     data: str,
     split: str,
@@ -148,6 +178,7 @@ def study_queries(
 
     Args:
         entrants: with distinct names, measured on the same queries in the same order.
+        answers: of all of them.
         data: what they were measured on, to tell, as are the next two.
         split: how it was cut.
         parameters: of the split.
@@ -169,24 +200,22 @@ def study_queries(
             f"{data}, split {split}: no query of the test part has a relevant document, so nothing can be measured; "
             "choose another split"
         )
+    per_query = {entrant.name: entrant.per_query for entrant in entrants}
+    pairs = ranker_pairs(list(per_query), baseline) if metrics else []
+    taus = {pair: answers.tau(*pair) for pair in pairs}
+    drawn: Drawn = {"seed": seed, "num_resamples": num_resamples, "level": level, "method": method}
     intervals: dict[str, dict[str, dict[str, Interval]]] = {}
-    comparisons: dict[str, list[Comparison]] = {}
+    comparisons: dict[str, list[Comparison]] = {group: [] for group in groups}
+    alike: dict[str, list[Agreement]] = {group: [] for group in groups}
+    changes: dict[str, list[Changes]] = {group: [] for group in groups}
     for group, is_in_Q in groups.items():
-        values = {
-            entrant.name: {metric: values_Q[is_in_Q] for metric, values_Q in entrant.per_query.items()} for entrant in entrants
-        }
-        intervals[group] = metric_intervals(values, seed=seed, num_resamples=num_resamples, level=level, method=method)
-        comparisons[group] = []
+        values = {name: {metric: values_Q[is_in_Q] for metric, values_Q in own.items()} for name, own in per_query.items()}
+        intervals[group] = metric_intervals(values, **drawn)
         if metrics and np.count_nonzero(is_in_Q) > 1:
-            comparisons[group] = compare_rankers(
-                values,
-                metrics,
-                baseline=baseline,
-                seed=seed,
-                num_resamples=num_resamples,
-                level=level,
-                method=method,
-                unit="queries",
+            comparisons[group] = compare_rankers(values, metrics, baseline=baseline, unit="queries", **drawn)
+            alike[group] = agreements(answers.rankings, taus, of=is_in_Q)
+            changes[group] = largest_changes(
+                per_query, answers.rankings, answers.asked, metrics=metrics, pairs=pairs, of=is_in_Q
             )
     return QueryStudy(
         data=data,
@@ -198,8 +227,7 @@ def study_queries(
         baseline=baseline,
         intervals=intervals,
         comparisons=comparisons,
-        seed=seed,
-        num_resamples=num_resamples,
-        level=level,
-        method=method,
+        agreements=alike,
+        changes=changes,
+        **drawn,
     )

@@ -1,6 +1,6 @@
 """Kendall's τ of two rankers' orders, many users at once.
 
-Shapes: B users (or queries), I items, M blocks of S items.
+Shapes: B users (or queries), I items, M blocks of S items, K the length of lists.
 """
 
 from __future__ import annotations
@@ -47,6 +47,29 @@ def kendall_tau(levels_BI: np.ndarray, others_BI: np.ndarray, excluded_BI: np.nd
         excluded = np.zeros_like(levels_BI[batch], dtype=bool) if excluded_BI is None else excluded_BI[batch]
         parts.append(_tau(levels_BI[batch], others_BI[batch], excluded))
     return np.concatenate(parts)
+
+
+def list_tau(first_BK: np.ndarray, second_BK: np.ndarray) -> np.ndarray:
+    """τ of the items that stand in both of each user's lists, float64 [B]; NaN where they are fewer than two. Lists have no ties.
+
+    Args:
+        first_BK: item rows, best first; −1 where there are no more.
+        second_BK: the same of the other ranker, of as many users; perhaps longer or shorter.
+    """
+    num_users, depth = first_BK.shape
+    rows = int(max(first_BK.max(initial=-1), second_BK.max(initial=-1))) + 1
+    (users_N, places_N), (users_M, places_M) = np.nonzero(first_BK >= 0), np.nonzero(second_BK >= 0)
+    keys_N = users_N * rows + first_BK[users_N, places_N]
+    keys_M = users_M * rows + second_BK[users_M, places_M]
+    _, mine, others = np.intersect1d(keys_N, keys_M, assume_unique=True, return_indices=True)
+    others_BK = np.full((num_users, depth), -1, dtype=np.int32)
+    others_BK[users_N[mine], places_N[mine]] = places_M[others]
+    # Levels are those of the shared items alone: how many of them stand higher in the other list.
+    order_BK = np.argsort(np.where(others_BK < 0, second_BK.shape[1], others_BK), axis=1, kind="stable")
+    levels_BK = np.empty_like(others_BK)
+    np.put_along_axis(levels_BK, order_BK, np.arange(depth, dtype=np.int32)[None, :], axis=1)
+    own_BK = np.broadcast_to(np.arange(depth, dtype=np.int32), first_BK.shape)
+    return kendall_tau(own_BK, levels_BK, others_BK < 0)
 
 
 def _tau(levels_BI: np.ndarray, others_BI: np.ndarray, excluded_BI: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 from scipy import stats
@@ -28,6 +28,16 @@ TESTS: tuple[Test, ...] = get_args(Test)
 
 NUM_RESAMPLES = 10_000
 LEVEL = 0.95
+
+
+class Drawn(TypedDict):
+    """How intervals and tests draw; see `compare_rankers`."""
+
+    seed: int
+    num_resamples: int
+    level: float
+    method: Method
+
 
 _ONE = {"users": "user", "queries": "query"}
 _CELLS = 4_000_000

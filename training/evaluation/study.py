@@ -22,6 +22,7 @@ from training.evaluation.significance import (
     LEVEL,
     NUM_RESAMPLES,
     Comparison,
+    Drawn,
     Interval,
     Method,
     compare_rankers,
@@ -31,15 +32,6 @@ from training.evaluation.significance import (
 
 METRICS: tuple[str, ...] = tuple(user_metrics(np.zeros((1, 1), dtype=bool), np.ones(1, dtype=np.int64)))
 """Those that have a value for each user, and so can be compared."""
-
-
-class _Drawn(typing.TypedDict):
-    """How intervals and tests draw."""
-
-    seed: int
-    num_resamples: int
-    level: float
-    method: Method
 
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
@@ -222,7 +214,7 @@ def run_study(
     alike: dict[Protocol, list[Agreement]] = {protocol: [] for protocol in protocols}
     changes: dict[Protocol, list[Changes]] = {protocol: [] for protocol in protocols}
     activity: dict[Protocol, list[ActivityGroup]] = {protocol: [] for protocol in protocols}
-    drawn: _Drawn = {"seed": seed, "num_resamples": num_resamples, "level": level, "method": method}
+    drawn: Drawn = {"seed": seed, "num_resamples": num_resamples, "level": level, "method": method}
     for protocol, found in together.of.items():
         on_step(f"intervals, protocol {protocol}")
         per_user = {name: evaluation.per_user for name, evaluation in found.items()}

@@ -11,7 +11,7 @@ from scipy import stats
 
 from tests.training.evaluation.studies import neighbour_model, popularity_model, small_split
 from training.evaluation.evaluate import evaluate_together
-from training.evaluation.rank_correlation import inversions, kendall_tau, score_levels
+from training.evaluation.rank_correlation import inversions, kendall_tau, list_tau, score_levels
 
 
 def levels(scores_BI: np.ndarray) -> np.ndarray:
@@ -84,3 +84,23 @@ def test_rankers_evaluated_together_have_the_tau_of_their_scores(monkeypatch: py
         wanted_U = [stats.kendalltau(a[c], b[c]).statistic for a, b, c in zip(first_UI, second_UI, candidates_UI, strict=True)]
         assert len(users_U) > 50
         assert found.tau[protocol]["popular", "knn"] == pytest.approx(wanted_U, abs=1e-12)
+
+
+def test_lists_are_correlated_over_the_items_that_both_have() -> None:
+    """Worked by hand: of 2 5 7 the second list has 7 5 2, all reversed; one shared item, or none, has no order."""
+    first = np.array([[1, 2, 5, 7], [3, 4, -1, -1], [1, -1, -1, -1]])
+    second = np.array([[7, 5, 9, 2, 8], [4, 8, 3, 9, 0], [2, 1, -1, -1, -1]])
+    assert list_tau(first, second) == pytest.approx([-1.0, -1.0, np.nan], nan_ok=True)
+    assert list_tau(first, first[:, :2]) == pytest.approx([1.0, 1.0, np.nan], nan_ok=True)
+
+
+def test_the_correlation_of_many_lists_is_scipys_over_shared_items() -> None:
+    rng = np.random.default_rng(1)
+    first_BK, second_BK = (np.array([rng.permutation(90)[:60] for _ in range(20)]) for _ in range(2))
+    first_BK[np.arange(60) >= rng.integers(30, 61, (20, 1))] = -1
+    wanted_B = []
+    for first, second in zip(first_BK, second_BK, strict=True):
+        place = {item: at for at, item in enumerate(second.tolist())}
+        shared = [place[item] for item in first.tolist() if item in place]
+        wanted_B.append(stats.kendalltau(range(len(shared)), shared).statistic)
+    assert list_tau(first_BK, second_BK) == pytest.approx(wanted_B, abs=1e-12)
