@@ -3,9 +3,11 @@
 Imports SciPy and tea-tasting: only for those who make a report.
 """
 
+from app.experiments.statistics.betting import betting_sequence
 from app.experiments.statistics.differences import Difference, difference
 from app.experiments.statistics.families import Guarded, guardrail, holm, simultaneous_level
 from app.experiments.statistics.mismatch import Mismatch, mismatch, mismatches
+from app.experiments.statistics.planning import Plan, PlanInvalid, from_history, plan
 from app.experiments.statistics.results import Estimate, Interval
 from app.experiments.statistics.samples import Sample
 from app.experiments.statistics.sequences import Look, look, sequence
@@ -17,13 +19,18 @@ __all__ = [
     "Interval",
     "Look",
     "Mismatch",
+    "Plan",
+    "PlanInvalid",
     "Sample",
+    "betting_sequence",
     "difference",
+    "from_history",
     "guardrail",
     "holm",
     "look",
     "mismatch",
     "mismatches",
+    "plan",
     "sequence",
     "simultaneous_level",
 ]

@@ -85,7 +85,7 @@ def guardrail(
         planned_units: as for `sequence`.
         burn_in: as for `sequence`.
     """
-    step = list(walk(looks, level=level, planned_units=planned_units, burn_in=burn_in))[-1]
+    step = walk(looks, level=level, planned_units=planned_units, burn_in=burn_in)[-1]
     slack: float | None = None
     interval: Interval | None = None
     state: State = "not yet known"

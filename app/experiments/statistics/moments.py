@@ -8,7 +8,7 @@ Shapes: N units; 4 the columns numerator, denominator, and the same two of the t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,6 +64,7 @@ class Contrast:
         theta: CUPED's coefficient, 0 where the time before is unknown or the same for all.
         unadjusted_variance: of the difference, had the time before not been used.
         size: harmonic sum of both variants' total denominators (units, for a plain mean).
+        control_units, treatment_units: how many there are.
     """
 
     control: np.ndarray
@@ -75,11 +76,37 @@ class Contrast:
     theta: np.ndarray
     unadjusted_variance: np.ndarray
     size: np.ndarray
+    control_units: np.ndarray
+    treatment_units: np.ndarray
 
     def variance(self, factor: float = 1.0) -> np.ndarray:
         """Of treatment − factor · control."""
         variance: np.ndarray = self.treatment_variance + factor**2 * self.control_variance
         return variance
+
+    def cautious(self) -> Contrast:
+        """The same with both variances as if units of both variants spread alike, where that makes the difference less certain.
+
+        A small variant in which the rare things have not happened yet has next to no variance, and a sequence that starts early would
+        take that for certainty. With variants of one size both ways are the same.
+        """
+        with np.errstate(all="ignore"):
+            units = self.control_units + self.treatment_units
+            spreads = self.control_variance * self.control_units, self.treatment_variance * self.treatment_units
+            pooled = ((self.control_units - 1) * spreads[0] + (self.treatment_units - 1) * spreads[1]) / (units - 2)
+            alike = pooled * (1 / self.control_units + 1 / self.treatment_units) > self.variance()
+            return replace(
+                self,
+                control_variance=np.where(alike, pooled / self.control_units, self.control_variance),
+                treatment_variance=np.where(alike, pooled / self.treatment_units, self.treatment_variance),
+            )
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Variance of the difference of sums, Σ (n − R d), instead of quotients; it grows with every unit and everything they do."""
+        with np.errstate(all="ignore"):
+            spread: np.ndarray = self.size**2 * self.variance()
+        return spread
 
 
 def contrast(control: Moments, treatment: Moments) -> Contrast:
@@ -109,7 +136,17 @@ def contrast(control: Moments, treatment: Moments) -> Contrast:
             theta=theta,
             unadjusted_variance=first[3] + second[3],
             size=totals[0] * totals[1] / (totals[0] + totals[1]),
+            control_units=control.units,
+            treatment_units=treatment.units,
         )
+
+
+def history(moments: Moments) -> tuple[float, float, float]:
+    """Of one sample: the value, the standard deviation of its linearised values, and their correlation with the time before; 0 if unknown."""
+    with np.errstate(all="ignore"):
+        variance, before_variance, cov = (_product(moments, *pair) for pair in ((0, 0), (2, 2), (0, 2)))
+        correlation = np.where((variance > 0) & (before_variance > 0), cov / np.sqrt(variance * before_variance), 0.0)
+    return float(_ratio(moments, 0)), float(np.sqrt(variance)), float(correlation)
 
 
 def _adjusted(moments: Moments, theta: np.ndarray, has_before: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -16,8 +16,8 @@ Shapes: T looks; `…` any axes in front.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ class Step:
 
     Attributes:
         control, treatment: the estimates.
-        contrast: what is between them.
+        contrast: what is between them, with cautious variances.
         time: t ρ², how much is known as a part of what is planned; 0 while nothing can be said.
         problem: why nothing can be said yet.
     """
@@ -145,26 +145,42 @@ class Step:
     problem: str | None
 
 
-def walk(looks: Sequence[tuple[Sample, Sample]], *, level: float, planned_units: int, burn_in: int) -> Iterator[Step]:
-    """All looks with their time.
-
-    With outcomes that are final once a unit is counted, time is the number of units. Where they grow (people come back), the sum over
-    the same units still moves as if there were more of them: time is how far the variance of that sum, Σ over units of (n − R d)², has
-    come since the first look, in that look's units. It is what the supermartingale behind the boundary counts.
-    """
-    scale = best_scale(1.0 - level) / planned_units
-    start, latest = None, 0.0
+def walk(looks: Sequence[tuple[Sample, Sample]], *, level: float, planned_units: int, burn_in: int) -> list[Step]:
+    """All looks with their time; see `elapsed`."""
+    steps = []
     for control, treatment in looks:
         first, second, found, why = compared(control, treatment)
         fewest = min(control.num_units, treatment.num_units)
         if why is None and fewest < burn_in:
             why = f"the smaller variant has {fewest} units; from {burn_in} on something can be said"
-        if why is None:
-            spread = float(found.size**2 * found.variance())
-            if start is None:
-                start = spread / (control.num_units + treatment.num_units)
-            latest = max(latest, spread / start)
-        yield Step(first, second, found, scale * latest, why)
+        steps.append(Step(first, second, found.cautious(), 0.0, why))
+    times = elapsed(
+        np.array([float(step.contrast.control_units + step.contrast.treatment_units) for step in steps]),
+        np.array([float(step.contrast.spread) for step in steps]),
+        np.array([step.problem is None for step in steps], dtype=bool),
+    )
+    scale = best_scale(1.0 - level) / planned_units
+    return [replace(step, time=scale * float(time)) for step, time in zip(steps, times, strict=True)]
+
+
+def elapsed(units_T: np.ndarray, spread_T: np.ndarray, usable_T: np.ndarray) -> np.ndarray:
+    """How far a sequence has come at each look, in units, float64 [..., T]; 0 before the first usable look.
+
+    With outcomes that are final once a unit is counted, it is the number of units. Where they grow (people come back), the sum over
+    the same units still moves as if there were more of them: then it is how far that sum's variance has come since the first look.
+    This is what the supermartingale behind the boundary counts.
+
+    Args:
+        units_T: of both variants at each look.
+        spread_T: `Contrast.spread` at each look.
+        usable_T: whether something can be said there.
+    """
+    if not usable_T.any():
+        return np.zeros(np.shape(usable_T))
+    first = np.argmax(usable_T, axis=-1)[..., None]
+    safe_T = np.where(usable_T, spread_T, 1.0)
+    start = np.take_along_axis(units_T / safe_T, first, axis=-1)
+    return np.maximum.accumulate(np.where(usable_T, safe_T * start, 0.0), axis=-1)
 
 
 def best_scale(alpha: float) -> float:
