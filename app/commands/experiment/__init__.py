@@ -5,3 +5,5 @@ from __future__ import annotations
 import typer
 
 experiment = typer.Typer(no_args_is_help=True, help="Compare rankers on live traffic: plan, create, start, report, conclude.")
+
+from app.commands.experiment import plan as _plan  # noqa: E402, F401 - it registers itself
