@@ -9,7 +9,7 @@ import numpy as np
 from app.experiments.interleaving.crediting import credit
 from app.experiments.interleaving.drafts import balanced, team_draft
 from app.experiments.interleaving.interleaved import METHODS, Interleaved, Method, first_unlike
-from app.experiments.interleaving.optimised import optimised
+from app.experiments.interleaving.optimisation import optimised
 
 __all__ = ["METHODS", "Interleaved", "Method", "credit", "interleave"]
 

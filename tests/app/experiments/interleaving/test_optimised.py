@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from app.experiments.interleaving.optimised import _PULLS, _Pair
+from app.experiments.interleaving.optimisation import _PULLS, _Pair
 
 optimize = pytest.importorskip("scipy.optimize", reason="the linear programme is solved with scipy, of the extra experiments")
 

@@ -59,9 +59,10 @@ def optimised(rankings: Sequence[Sequence[Hashable]], k: int, rng: np.random.Gen
 
 
 class _Pair:
-    """Two rankings, and what a click on each of their items counts for the first: 1 / its rank there − 1 / its rank in the other.
+    """Two rankings, and what a click on each of their items counts for the first: (its rank in the other − its rank there) / K.
 
-    An item that the other lacks has rank K + 1 in it.
+    This is the paper's linear rank difference; an item that the other lacks has rank K + 1 in it. On simulated clicks it finds
+    differences with fewer answers than the difference of inverse ranks.
     """
 
     def __init__(self, first: Sequence[Hashable], second: Sequence[Hashable], k: int) -> None:
@@ -69,8 +70,8 @@ class _Pair:
         in_second = {item: rank for rank, item in enumerate(second, 1)}
         self.in_second = [in_second.get(item, k + 1) for item in first]
         self.in_first = [in_first.get(item, k + 1) for item in second]
-        self.of_first = [1.0 / rank - 1.0 / other for rank, other in enumerate(self.in_second, 1)]
-        self.of_second = [1.0 / other - 1.0 / rank for rank, other in enumerate(self.in_first, 1)]
+        self.of_first = [(other - rank) / k for rank, other in enumerate(self.in_second, 1)]
+        self.of_second = [(rank - other) / k for rank, other in enumerate(self.in_first, 1)]
 
     def after(self, i: int, j: int, turn: int) -> _State:
         """The state after the first's next item, or the second's."""
