@@ -11,6 +11,7 @@
     ├── StoreUnusable             see `app.store.errors`
     ├── NoRelease                 nothing is published yet, or nothing that can be loaded
     ├── ReleaseError              see `app.releases.errors`
+    ├── ExtraMissing              an optional package is not installed
     ├── SettingsInvalid (2)       an option or an IRGAN_… variable cannot be used
     └── AddressInUse (4)          another process listens where the service should
 
@@ -66,6 +67,10 @@ class NoRelease(ServiceError):
 
 class WrongRanker(ServiceError):
     """What is live answers other questions than the one that was asked."""
+
+
+class ExtraMissing(ServiceError):
+    """An optional package is not installed; the message says which one, and how to install it."""
 
 
 class SettingsInvalid(ServiceError):

@@ -72,7 +72,7 @@ class Answers:
         is_override_A: whether somebody chose the variant.
         variant_A: row of the variant that answered; -1 where there is none.
         fallback_A: row in `FALLBACKS`; -1 where the variant's own release answered.
-        teams: A texts of what credits clicks, or None, where answers were mixed.
+        teams, items: of experiments that mix answers, A texts of what credits clicks, None where nothing was mixed, and of the items.
     """
 
     names: pd.Index
@@ -85,6 +85,7 @@ class Answers:
     variant_A: np.ndarray
     fallback_A: np.ndarray
     teams: np.ndarray | None
+    items: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,10 +140,10 @@ def read_answers(connection: Connection, experiment: Experiment, units: Units, p
     own = and_(table.experiment == experiment.name, _between(table.time, period.start, period.end))
     before = and_(table.surface == experiment.surface, _between(table.time, period.before, period.start - 1))
     asking = table.user if experiment.unit == "user" else table.session
-    teams = [table.teams] if experiment.kind == "interleaving" else []
-    columns = [
+    mixed: list[ColumnElement[Any]] = [table.teams, table["items"]] if experiment.kind == "interleaving" else []
+    columns: list[ColumnElement[Any]] = [
         *(table.request_id, _plain(table.time), table.milliseconds, table.session, table.is_override, table.variant),
-        *(table.fallback, table.unit, asking, table.experiment, *teams),
+        *(table.fallback, table.unit, asking, table.experiment, *mixed),
     ]
     found = _table(connection, select(*columns).where(or_(own, before)))
     names, time_A, milliseconds_A, sessions, is_override_A, variants, fallbacks, unit_names, askers, experiments = found[:10]
@@ -158,7 +159,8 @@ def read_answers(connection: Connection, experiment: Experiment, units: Units, p
         is_override_A=is_own_A & is_override_A.astype(bool),
         variant_A=_rows(pd.Index([variant.name for variant in experiment.variants], dtype=object), variants),
         fallback_A=_rows(pd.Index(FALLBACKS, dtype=object), fallbacks),
-        teams=found[10] if teams else None,
+        teams=found[10] if mixed else None,
+        items=found[11] if mixed else None,
     )
 
 

@@ -1,0 +1,57 @@
+"""What came of an experiment, for people and for programs. See `docs/reports.md`.
+
+Light: what needs the extra `experiments` is imported when a report is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from app.experiments.reports.figures import Report
+    from app.store import Database
+
+__all__ = ["report_html", "report_json", "report_of"]
+
+
+def report_of(database: Database, name: str) -> Report:
+    """The report on an experiment as it stands.
+
+    Raises:
+        UnknownExperiment: there is none by that name.
+        WrongState: it has never been started.
+        StoreUnusable: the store cannot be read.
+        ExtraMissing: SciPy or tea-tasting is not installed.
+    """
+    try:
+        from app.experiments.reports.making import make_report  # noqa: PLC0415 - the service does without, until asked
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    return make_report(database, name)
+
+
+def report_json(database: Database, name: str) -> dict[str, Any]:
+    """The same as JSON values; raises the same."""
+    return report_of(database, name).as_json()
+
+
+def report_html(report: Report) -> str:
+    """The same as a page that needs nothing but a browser.
+
+    Raises:
+        ExtraMissing: jinja2 is not installed.
+    """
+    try:
+        from app.experiments.reports.page import render_page  # noqa: PLC0415 - likewise
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    return render_page(report)
+
+
+def _missing(error: ModuleNotFoundError) -> Exception:
+    package = (error.name or "").partition(".")[0]
+    if package in {"app", "training"}:
+        return error
+    return ExtraMissing(f"reports on experiments need the package {package}; pip install 'irgan[experiments]'")
