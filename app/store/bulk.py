@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, String, Table, TypeDecorator
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, String, Table, TypeDecorator
 
 _AT_ONCE = 128
 """Rows in one statement of SQLite at most, a power of two; each number of rows is a statement of its own."""
@@ -70,13 +70,18 @@ class BulkInsert:
             if self._key is not None:
                 statement += f" RETURNING {self._key}"
             self._statements[0] = statement
-        done = connection.exec_driver_sql(statement, tuple(map(list, zip(*rows, strict=True))))
+        values = (_of_one_type(column, given) for column, given in zip(self._columns, zip(*rows, strict=True), strict=True))
+        done = connection.exec_driver_sql(statement, tuple(values))
         return set() if self._key is None else {row[self._place] for row in rows}.difference(done.scalars())
 
     def _into(self, connection: Connection, source: str) -> str:
         quoted = connection.dialect.identifier_preparer
         names = ", ".join(map(quoted.format_column, self._columns))
         return f"INSERT INTO {quoted.format_table(self._table)} ({names}) {source} ON CONFLICT DO NOTHING"
+
+
+def _of_one_type(column: Column[Any], values: Sequence[Any]) -> list[Any]:
+    return [None if value is None else float(value) for value in values] if isinstance(column.type, Float) else list(values)
 
 
 def _parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -92,6 +97,6 @@ _KINDS = {String: "text", BigInteger: "bigint", Integer: "integer", Float: "doub
 """PostgreSQL's names of what columns hold; the first that fits counts."""
 
 
-def _array(column: Any) -> str:
+def _array(column: Column[Any]) -> str:
     kind = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
     return f"%s::{next(name for base, name in _KINDS.items() if isinstance(kind, base))}[]"

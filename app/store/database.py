@@ -22,6 +22,8 @@ _BUSY_SECONDS = 5
 """How long a writer waits for another, and everybody for a server."""
 _WRITERS_LOCK = 0x69726761
 """The number of PostgreSQL's advisory lock that writers take turns by."""
+_PATIENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""How soon a server's machine that is gone is given up, instead of waited for without end."""
 _POOL = 5
 """Connections kept open."""
 
@@ -43,7 +45,7 @@ class Database:
         self._url = _address(url)
         try:
             # Each transaction begins as `_begin` says: the drivers' own ways differ.
-            options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": _BUSY_SECONDS}}
+            options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": _BUSY_SECONDS, **_PATIENCE}}
             if self._is_sqlite:
                 options = {"connect_args": {"isolation_level": None, "check_same_thread": False}}
             self._engine: Engine = create_engine(self._url, pool_size=_POOL, max_overflow=20, **options)
@@ -55,8 +57,7 @@ class Database:
             ) from error
         self._is_ready = False
         self._lock = threading.Lock()
-        if self._is_sqlite:
-            event.listen(self._engine, "connect", _set_up_sqlite)
+        event.listen(self._engine, "connect", _set_up_sqlite if self._is_sqlite else _set_up_postgresql)
         event.listen(self._engine, "begin", self._begin)
 
     @property
@@ -186,3 +187,9 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
             sleep(0.01)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _set_up_postgresql(connection: Any, _: Any) -> None:
+    """A writer that waits for others gives up some time, as it does with SQLite."""
+    connection.execute(f"SET lock_timeout = '{_BUSY_SECONDS}s'")
+    connection.commit()
