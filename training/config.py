@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,15 @@ def parse_config(kind: type[C], *, file: Path | None = None, assignments: list[s
         if not equals or not key.strip():
             raise ConfigError(f"--set {assignment!r} is no assignment; expected key=value")
         values[key.strip()] = _parse_value(text.strip())
+    return config_of(kind, values)
+
+
+def config_of(kind: type[C], values: Mapping[str, Any]) -> C:
+    """A ranker's hyper-parameters from values; defaults for the others.
+
+    Raises:
+        ConfigError: everything that is wrong, one line each.
+    """
     try:
         return kind.model_validate(values)
     except pydantic.ValidationError as error:

@@ -5,6 +5,7 @@ TrainingError (exit code 1)
 │   ├── DataError         a file, its columns or its values
 │   └── ConfigError       an unknown setting or an impossible value
 ├── MissingExtra (3)      an optional part is not installed
+├── AnotherRun (12)       a retraining is at work already
 └── Interrupted (130)     Ctrl-C; a usable checkpoint was kept
 """
 
@@ -35,6 +36,12 @@ class MissingExtra(TrainingError):
     """An optional part is not installed."""
 
     exit_code = 3
+
+
+class AnotherRun(TrainingError):
+    """A retraining is at work in the same folder already."""
+
+    exit_code = 12
 
 
 class Interrupted(TrainingError):

@@ -52,6 +52,7 @@ class Draft:
     Attributes:
         name, version: the two folder names.
         ranker, paper, seed, config, metrics, training, commit: as in `Manifest`.
+        created: likewise; None for now.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Draft:
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     commit: str | None = None
+    created: datetime | None = None
 
     def told(self, files: list[FileEntry]) -> dict[str, Any]:
         """What manifests of all kinds say."""
@@ -71,7 +73,7 @@ class Draft:
             "version": self.version,
             "ranker": self.ranker,
             "paper": self.paper,
-            "created": datetime.now(UTC),
+            "created": self.created or datetime.now(UTC),
             "seed": self.seed,
             "config": json.loads(json.dumps(self.config)),
             "metrics": self.metrics,

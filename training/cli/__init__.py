@@ -11,6 +11,7 @@ from training.cli.density import density
 from training.cli.evaluate import evaluate
 from training.cli.rankers import rankers
 from training.cli.related import related
+from training.cli.retrain import retrain
 from training.cli.train import train
 
 
@@ -18,6 +19,7 @@ def commands(app: typer.Typer) -> None:
     """Register them; the entry point of the group `irgan.commands`."""
     app.add_typer(data)
     app.command()(train)
+    app.command()(retrain)
     app.command()(evaluate)
     app.command()(compare)
     app.command()(ablate)

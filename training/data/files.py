@@ -75,7 +75,7 @@ def read_dataset(path: Path, options: FileOptions) -> Dataset:
     """
     if options.min_interactions is not None and options.min_interactions < 1:
         raise DataError(f"--min-interactions {options.min_interactions} is impossible; expected 1 or more")
-    events = _read_lists(path, options) if options.form == "lists" else _read_columns(path, options)
+    events = read_events(path, options)
     threshold = _threshold(events, options.positive_threshold)
     events = without_short_users(without_duplicates(events, options.duplicates), options.min_interactions)
     users = sorted_vocabulary("user", events.users)
@@ -100,6 +100,15 @@ def read_dataset(path: Path, options: FileOptions) -> Dataset:
             items, item_table = with_unknown_items(items, item_table, events.items)
     interactions = to_interactions(events, users=users, items=items, positive_threshold=threshold)
     return Dataset(path.stem, interactions, pd.DataFrame(index=range(len(items))) if item_table is None else item_table)
+
+
+def read_events(path: Path, options: FileOptions) -> Events:
+    """The checked columns of a file of interactions, as they stand there.
+
+    Raises:
+        DataError: the file, a column or a value cannot be used.
+    """
+    return _read_lists(path, options) if options.form == "lists" else _read_columns(path, options)
 
 
 def _read_lists(path: Path, options: FileOptions) -> Events:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+from typing import Protocol as Interface
 
 import numpy as np
 
-from app.bundle import Histories, VectorModel
+from app.bundle import Histories
 from training.data import Split
 from training.evaluation.metrics import CUTOFFS, coverage, novelty, user_metrics
 from training.evaluation.rank_correlation import kendall_tau, score_levels
@@ -24,6 +25,24 @@ PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 Pair = tuple[str, str]
 """Names of two rankers."""
+
+
+class Ranks(Interface):
+    """What can be judged: a model of the split's own users and items, or anything that answers in their rows; see `VectorModel`."""
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether `ratings` means something."""
+        ...
+
+    def scores(self, histories: Histories, users_B: np.ndarray | None = None, /) -> np.ndarray:
+        """Scores of all items, float64 [B, I]."""
+        ...
+
+    def ratings(self, histories: Histories, users_B: np.ndarray | None = None, /) -> np.ndarray:
+        """Expected ratings of all items, float64 [B, I]."""
+        ...
+
 
 _KEPT = 100
 _CELLS = 4_000_000
@@ -74,9 +93,7 @@ class Evaluations:
     tau: dict[Protocol, dict[Pair, np.ndarray]]
 
 
-def evaluate(
-    model: VectorModel, split: Split, protocol: Protocol = "paper", *, cutoffs: tuple[int, ...] = CUTOFFS
-) -> Evaluation:
+def evaluate(model: Ranks, split: Split, protocol: Protocol = "paper", *, cutoffs: tuple[int, ...] = CUTOFFS) -> Evaluation:
     """Rank all candidates for every user with a test positive.
 
     Args:
@@ -89,7 +106,7 @@ def evaluate(
 
 
 def evaluate_together(
-    models: Mapping[str, VectorModel],
+    models: Mapping[str, Ranks],
     split: Split,
     protocols: Sequence[Protocol] = PROTOCOLS,
     *,
@@ -165,7 +182,7 @@ def _of_all_lists(top_UK: np.ndarray, split: Split) -> dict[str, float]:
     }
 
 
-def rating_errors(model: VectorModel, split: Split) -> dict[str, float]:
+def rating_errors(model: Ranks, split: Split) -> dict[str, float]:
     """Root mean squared and mean absolute error of the expected ratings of all test events; nothing where none are predicted or given."""
     test = split.test
     if not model.predicts_ratings or test.ratings is None or not len(test):

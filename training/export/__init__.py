@@ -10,10 +10,13 @@ from training.export.rescorer import export_rescorer, fit_first_stage, users_to_
 from training.export.search import export_reranker, export_search
 from training.export.texts import export_text_encoder
 from training.export.trees import export_trees
+from training.export.versions import Stamp, commit_of_code
 
 __all__ = [
     "HistoryGraph",
+    "Stamp",
     "build_index",
+    "commit_of_code",
     "export_bundle",
     "export_encoder",
     "export_features",

@@ -13,7 +13,7 @@ from app.bundle import BundleDraft, DataInfo, SplitInfo, VectorModel, write_bund
 from training.data import Split
 from training.export.index import build_index
 from training.export.rescorer import count_candidates
-from training.export.versions import commit_of_code, version_of
+from training.export.versions import Stamp, commit_of_code, version_of
 
 _MEASURED_ON = 1_000
 """Known users that recall and overlap are measured on."""
@@ -32,8 +32,9 @@ def export_bundle(
     bias_folded: bool,
     metrics: dict[str, dict[str, float]],
     training: dict[str, Any],
+    stamp: Stamp | None = None,
 ) -> Path:
-    """Write the bundle `root/NAME/VERSION`; the version is the time and the first digits of a hash over the vectors.
+    """Write the bundle `root/NAME/VERSION`; the version is the time (now, or the stamp's) and the first digits of a hash over the vectors.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
@@ -47,7 +48,9 @@ def export_bundle(
     candidates, overlap = (None, None) if model.rescorer is None else count_candidates(model, queries_BD)
     draft = BundleDraft(
         name=name,
-        version=version_of(hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes())),
+        version=version_of(
+            hashlib.sha256(np.ascontiguousarray(model.item_vectors_ID).tobytes()), None if stamp is None else stamp.time
+        ),
         ranker=ranker,
         paper=paper,
         seed=seed,
@@ -73,6 +76,7 @@ def export_bundle(
         candidates=candidates,
         metrics=metrics,
         training=training,
-        commit=commit_of_code(),
+        commit=commit_of_code() if stamp is None else stamp.commit,
+        created=None if stamp is None else stamp.time,
     )
     return write_bundle(draft, root)

@@ -95,7 +95,8 @@ def own_folder(
     return run_folder(run.folder, identity, resume=run.resume)
 
 
-def told(summary: Mapping[str, Any], run: Run, seconds: float) -> dict[str, Any]:
-    """What the manifest keeps of a training: the recipe's summary, seconds, device and curves."""
+def told(summary: Mapping[str, Any], run: Run, seconds: float | None) -> dict[str, Any]:
+    """What the manifest keeps of a training: the recipe's summary, seconds (if they are to be told), device and curves."""
     curves = {name: [list(point) for point in points] for name, points in run.curves.items()}
-    return {**summary, "seconds": round(seconds, 3), "device": str(run.device), "curves": curves}
+    measured = {} if seconds is None else {"seconds": round(seconds, 3)}
+    return {**summary, **measured, "device": str(run.device), "curves": curves}

@@ -10,7 +10,7 @@ from app.bundle import VectorModel
 from training.config import RankerConfig
 from training.data import Split
 from training.evaluation import PROTOCOLS, evaluate
-from training.export import export_bundle
+from training.export import Stamp, export_bundle
 from training.jobs.outcome import Outcome, check_place, own_folder, told
 from training.loop import Run
 from training.registry import RankerSpec
@@ -19,7 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 def train_ranker(
-    spec: RankerSpec, split: Split, config: RankerConfig, run: Run, *, bundles: Path, name: str | None = None
+    spec: RankerSpec,
+    split: Split,
+    config: RankerConfig,
+    run: Run,
+    *,
+    bundles: Path,
+    name: str | None = None,
+    stamp: Stamp | None = None,
 ) -> Outcome:
     """Train on the split's training part, measure on its test part under every protocol, and write a bundle.
 
@@ -30,6 +37,7 @@ def train_ranker(
         run: where and how; its `folder` is locked meanwhile.
         bundles: the folder that gets `NAME/VERSION`.
         name: NAME; the ranker's by default. Variants are called `NAME-VARIANT`.
+        stamp: where the bundle's bytes must not depend on the clock, the time it goes by; then it does not tell seconds either.
 
     Raises:
         ConfigError: NAME cannot be a bundle's name, or `bundles` is no folder; said before anything is trained.
@@ -59,7 +67,8 @@ def train_ranker(
                 config=values,
                 bias_folded=trained.bias_folded,
                 metrics=metrics,
-                training=told(trained.summary, run, seconds),
+                training=told(trained.summary, run, seconds if stamp is None else None),
+                stamp=stamp,
             )
             return path, metrics
 

@@ -1,0 +1,96 @@
+"""Rankers of one run: which are trained, their training, and the bundle that is published of one of them."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from app.bundle import RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of
+from training.data import Dataset, Split
+from training.jobs.retrain.config import CF_NADE, Ranker, RetrainConfig
+from training.jobs.retrain.folder import RunFolder
+from training.jobs.retrain.steps import Result
+from training.jobs.train import train_ranker
+from training.loop import Run
+
+_log = logging.getLogger(__name__)
+
+_MANIFEST = "manifest.json"
+
+
+def rankers_of(config: RetrainConfig, *, has_ratings: bool) -> list[Ranker]:
+    """Those that the configuration names, and CF-NADE where there are ratings and nobody said otherwise."""
+    named = list(config.rankers)
+    if not has_ratings or not config.run.cf_nade or any(ranker.kind == CF_NADE for ranker in named):
+        return named
+    _log.info("there are ratings, so %s is trained as well, with its defaults (run.cf_nade = false leaves it out)", CF_NADE)
+    return [*named, Ranker(name=CF_NADE)]
+
+
+def train_candidate(
+    ranker: Ranker, split: Split, run: RunFolder, *, part: str, device: torch.device, checkpoint_every: int
+) -> Result:
+    """Train one ranker on a split's training part; goes on from checkpoints where an earlier process left some.
+
+    Args:
+        ranker: which.
+        split: its test part is not looked at.
+        run: whose folder is used.
+        part: the folder in it for bundles and checkpoints.
+        device: where.
+        checkpoint_every: epochs.
+
+    Returns:
+        Where the `bundle` is, and the hash of its manifest.
+    """
+    root = run.path / part / "bundles"
+    shutil.rmtree(root / ranker.name, ignore_errors=True)  # written, but not noted, before a process was killed
+    nothing = split.test.where(split.test.user_rows < 0)
+    outcome = train_ranker(
+        ranker.spec,
+        replace(split, test=nothing),
+        ranker.config(),
+        Run(
+            seed=ranker.seed,
+            device=device,
+            folder=run.path / part / "training" / ranker.name,
+            checkpoint_every=checkpoint_every,
+            resume=True,
+        ),
+        bundles=root,
+        name=ranker.name,
+        stamp=run.stamp,
+    )
+    return {"bundle": str(outcome.bundle.relative_to(run.path)), "manifest": sha256_of(outcome.bundle / _MANIFEST)}
+
+
+def everything(dataset: Dataset) -> Split:
+    """The data with nothing set apart."""
+    data = dataset.interactions
+    return Split(dataset.name, "none", {}, data, data.where(data.user_rows < 0), dataset.item_table)
+
+
+def make_release(candidate: Path, target: Path, *, metrics: dict[str, Any], retraining: dict[str, Any]) -> Result:
+    """The bundle that is published: a candidate, whose manifest now says what was measured.
+
+    Args:
+        candidate: its folder.
+        target: the folder to make; what an earlier process left there is replaced.
+        metrics: see `Manifest`.
+        retraining: what the manifest says of the run, under `training.retraining`.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    manifest = read_manifest(candidate)
+    assert isinstance(manifest, RecommenderManifest)
+    full = manifest.model_copy(update={"metrics": metrics, "training": {**manifest.training, "retraining": retraining}})
+    with new_folder(target) as folder:
+        for entry in manifest.files:
+            shutil.copyfile(candidate / entry.path, folder / entry.path)
+        (folder / _MANIFEST).write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        read_bundle(folder)
+    return {"release": manifest.release, "manifest": sha256_of(target / _MANIFEST)}

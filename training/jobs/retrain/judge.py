@@ -1,0 +1,128 @@
+"""Candidates and the live release on the same users: what each is worth, how it differs, and how quick it is.
+
+Shapes: U users, I items, K the length of the lists.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from app.bundle import RecommenderManifest, Vocabulary
+from app.releases import RecommenderRelease, load_release
+from app.retrieval import Query
+from training.data import Split
+from training.errors import ConfigError, DataError
+from training.evaluation.evaluate import PROTOCOLS, Evaluation, Ranks, evaluate_together
+from training.evaluation.significance import compare_rankers
+from training.jobs.retrain.config import Gate
+from training.jobs.retrain.live import Translated, seen_of_test
+from training.jobs.retrain.steps import Result
+
+LIVE = "the live release"
+_HEAD = 0.5
+"""The most popular items are those that got this share of all likes of the training part."""
+_LISTED = 10
+
+
+def judge(candidates: Mapping[str, Path], live: Path | None, split: Split, gate: Gate) -> Result:
+    """Measure all candidates, and compare each with the live release.
+
+    Args:
+        candidates: bundles that learned from the split's training part, by name.
+        live: the bundle of the live release, where there is one.
+        split: by time.
+        gate: metric, level and draws.
+
+    Returns:
+        `users`; `candidates`: name → metrics and guardrail figures; `live`: likewise; `comparisons`: name → difference with its interval.
+
+    Raises:
+        BundleError: a bundle cannot be served.
+        DataError: fewer than two users have a liked item in the test part.
+    """
+    served = {name: _load(path) for name, path in candidates.items()}
+    models: dict[str, Ranks] = {name: release.bundle.model for name, release in served.items()}
+    told_live = None
+    if live is not None:
+        released = _load(live)
+        assert isinstance(released.manifest, RecommenderManifest)
+        models[LIVE] = Translated(released.bundle, split.train.users, split.train.items)
+        told_live = {"release": released.name, "ranker": released.ranker, **seen_of_test(released.manifest, split)}
+        served[LIVE] = released
+    num_users = len(np.unique(split.test.positives().user_rows))
+    if num_users < 2:
+        raise DataError(
+            f"{num_users} users like an item of the test part; expected at least 2, to tell rankers apart; see split.test_fraction"
+        )
+    found = evaluate_together(models, split, PROTOCOLS).of
+    decisive = found[gate.protocol]
+    seconds = latencies(served, split.train.users, gate)
+    figures = {
+        name: {
+            "metrics": {p: {metric: _finite(value) for metric, value in found[p][name].means.items()} for p in PROTOCOLS},
+            "popular": popular_share(decisive[name], split.train.popularity()),
+            "latency_ms": round(1000.0 * seconds[name], 4),
+        }
+        for name in models
+    }
+    comparisons = {}
+    if live is not None:
+        # Any of the candidates may be published, so the chance of a mistake is shared out among them (Bonferroni).
+        level = 1.0 - (1.0 - gate.level) / len(candidates)
+        for one in compare_rankers(
+            {name: evaluation.per_user for name, evaluation in decisive.items()},
+            [gate.metric],
+            baseline=LIVE,
+            seed=gate.seed,
+            num_resamples=gate.resamples,
+            level=level,
+        ):
+            comparisons[one.ranker] = {**one.as_json(), "level": level}
+    return {
+        "users": num_users,
+        "candidates": {name: figures[name] for name in candidates},
+        "live": None if told_live is None else {**told_live, **figures[LIVE]},
+        "comparisons": comparisons,
+    }
+
+
+def _load(path: Path) -> RecommenderRelease:
+    release = load_release(path)
+    if not isinstance(release, RecommenderRelease):
+        raise ConfigError(
+            f"{path} answers {release.answers}, so no ranker of items can be compared with it; choose another gate.against"
+        )
+    return release
+
+
+def popular_share(evaluation: Evaluation, popularity_I: np.ndarray) -> float:
+    """Share of all first ten places that go to the most popular items: those that together got half of all likes in training."""
+    order_I = np.argsort(-popularity_I, kind="stable")
+    before_I = np.cumsum(popularity_I[order_I]) - popularity_I[order_I]
+    is_head_I = np.zeros(len(popularity_I), dtype=bool)
+    is_head_I[order_I[before_I < _HEAD * popularity_I.sum()]] = True
+    listed = evaluation.top_UK[:, :_LISTED]
+    return float(is_head_I[listed[listed >= 0]].mean())
+
+
+def latencies(releases: Mapping[str, RecommenderRelease], users: Vocabulary, gate: Gate) -> dict[str, float]:
+    """The median seconds of an answer in this process, for the same users; they take turns, so that what else the machine does strikes all."""
+    rng = np.random.default_rng([gate.seed, 2])
+    asked = [users.ids[row] for row in rng.integers(0, len(users), gate.questions)]
+    taken: dict[str, list[float]] = {name: [] for name in releases}
+    for user in asked:
+        query = Query(user=user, k=_LISTED)
+        for name, release in releases.items():
+            started = time.perf_counter()
+            release.recommender.recommend(query)
+            taken[name].append(time.perf_counter() - started)
+    return {name: float(np.median(own)) for name, own in taken.items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

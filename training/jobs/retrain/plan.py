@@ -1,0 +1,78 @@
+"""What a retraining would do, found out without touching anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.releases import ReleaseStore
+from training.data import SOURCES
+from training.jobs.retrain.config import CF_NADE, RetrainConfig
+from training.jobs.retrain.folder import RunsFolder
+from training.jobs.retrain.places import Places
+
+
+def plan_of(config: RetrainConfig, places: Places) -> dict[str, Any]:
+    """What would be read, trained, compared and published; JSON values only.
+
+    Raises:
+        ReleaseError: the folder of releases cannot be used.
+    """
+    runs = RunsFolder(config.run.folder).runs()
+    unfinished = [run.name for run in runs if run.record is None]
+    automatic = config.run.cf_nade and all(ranker.kind != CF_NADE for ranker in config.rankers)
+    return {
+        "run": {"folder": str(config.run.folder), "unfinished": unfinished[-1] if unfinished else None, "runs": len(runs)},
+        "read": [_source(name) for name in config.data.sources]
+        + ([] if config.data.store is None else [_store(config, places)]),
+        "train": [
+            {"name": ranker.name, "ranker": ranker.kind, "seed": ranker.seed, "settings": ranker.settings}
+            for ranker in config.rankers
+        ]
+        + (
+            [{"name": CF_NADE, "ranker": CF_NADE, "seed": 0, "settings": {}, "if": "the events have ratings"}]
+            if automatic
+            else []
+        ),
+        "judge": {
+            "test": f"the last {config.split.test_fraction:.0%} of the events",
+            "metric": config.gate.metric,
+            "margin": config.gate.margin,
+            "against": config.gate.against,
+            "live": ReleaseStore(places.releases).current(config.gate.against),
+        },
+        "publish": {
+            "releases": str(places.releases),
+            "slot": config.publish.slot,
+            "champion": config.publish.champion,
+            "refit": config.publish.refit,
+        },
+    }
+
+
+def _source(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if name in SOURCES:
+        return {"source": name, "is": "a data set"}
+    return {"source": name, "is": "a file", "bytes": path.stat().st_size if path.is_file() else None}
+
+
+def _store(config: RetrainConfig, places: Places) -> dict[str, Any]:
+    assert config.data.store is not None
+    return {
+        "source": shown_store(places.store),
+        "is": "a store",
+        "types": config.data.store.types,
+        "after": config.data.store.after,
+    }
+
+
+def shown_store(address: str | None) -> str | None:
+    """An address that may be shown: without its password."""
+    try:
+        return None if address is None else make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "?"
