@@ -9,7 +9,25 @@ from collections.abc import AsyncIterator
 import faiss
 from fastapi import FastAPI
 
-from app.api import Gathering, Metrics, Observed, Shortcut, add_problem_handlers, events, items, operations, rankings, searches
+from app.api import (
+    Gathering,
+    Metrics,
+    Observed,
+    Participation,
+    Reports,
+    Shortcut,
+    add_problem_handlers,
+    events,
+    experiments,
+    items,
+    operations,
+    rankings,
+    reports,
+    searches,
+)
+from app.experiments.definition import Surface
+from app.experiments.lifecycle import Experiments
+from app.experiments.live import LiveExperiments
 from app.releases import LiveRelease, ReleaseStore
 from app.settings import Settings, read_settings
 from app.store import Database, ImpressionLog, ItemChanges, Writer
@@ -40,13 +58,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     writer = Writer(database)
     impressions = ImpressionLog(writer)
     metrics = Metrics(list(lives.values()), writer=writer, impressions=impressions)
+    surfaces: dict[Surface, LiveRelease] = {
+        "recommendations": lives[settings.slot],
+        "similar": lives[settings.slot],
+        "search": lives[search_slot],
+        "rerank": lives[rerank_slot],
+    }
+    live_experiments = LiveExperiments(database, surfaces, impressions)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         faiss.omp_set_num_threads(1)  # for this thread, which searches: one search is too short to be shared out
         for live in lives.values():
             await asyncio.to_thread(live.follow)
+        await asyncio.to_thread(live_experiments.follow)
         watching = [asyncio.create_task(live.watch(settings.poll_seconds)) for live in lives.values()]
+        watching.append(asyncio.create_task(live_experiments.watch(settings.poll_seconds)))
         yield
         for task in watching:
             task.cancel()
@@ -65,11 +92,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
     app.state.writer, app.state.impressions = writer, impressions
+    app.state.experiments, app.state.reports = Experiments(database, releases), Reports(database)
+    app.state.participation = Participation(live_experiments, impressions, metrics, recorded=settings.impressions)
     app.state.live, app.state.live_search, app.state.live_rerank = (
         lives[slot] for slot in (settings.slot, search_slot, rerank_slot)
     )
     add_problem_handlers(app)
-    direct = (rankings, searches, items, events)
+    direct = (rankings, searches, items, events, experiments, reports)
     app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
     app.add_middleware(Observed, metrics=metrics)
     for router in direct:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     rerank_slot: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
     """The slot whose release reranks candidates; by default the same."""
     store: str = "sqlite:///irgan.db"
-    """The database that keeps changed items, as SQLAlchemy addresses it."""
+    """The database that keeps changed items, experiments and events, as SQLAlchemy addresses it."""
+    impressions: Literal["experiments", "all", "none"] = "experiments"
+    """Which answers are written down: those that are part of an experiment, all, or none."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)

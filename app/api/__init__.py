@@ -2,24 +2,32 @@
 
 from app.api.direct import Shortcut
 from app.api.events import router as events
+from app.api.experiments import router as experiments
 from app.api.gathering import Gathering
 from app.api.items import router as items
 from app.api.metrics import Metrics
 from app.api.middleware import Observed
 from app.api.operations import router as operations
+from app.api.participation import Participation
 from app.api.problems import add_problem_handlers
 from app.api.rankings import router as rankings
+from app.api.reports import Reports
+from app.api.reports import router as reports
 from app.api.searches import router as searches
 
 __all__ = [
     "Gathering",
     "Metrics",
     "Observed",
+    "Participation",
+    "Reports",
     "Shortcut",
     "add_problem_handlers",
     "events",
+    "experiments",
     "items",
     "operations",
     "rankings",
+    "reports",
     "searches",
 ]

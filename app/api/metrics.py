@@ -97,6 +97,13 @@ class Metrics:
             ["ranker", "fallback"],
             registry=self._registry,
         )
+        self._assigned = Counter(
+            "irgan_experiment_answers",
+            "Answers that are part of an experiment, by variant",
+            ["experiment", "variant"],
+            registry=self._registry,
+        )
+        self._assigned_children: dict[tuple[str, str], Counter] = {}
         # Finding a child by its labels takes longer than counting, so children are kept.
         self._children: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
 
@@ -117,6 +124,14 @@ class Metrics:
     def fallback(self, ranker: str, fallback: str) -> None:
         """Count one ranking that a fallback answered."""
         self._fallbacks.labels(ranker, fallback).inc()
+
+    def assigned(self, experiment: str, variant: str) -> None:
+        """Count one answer that is part of an experiment."""
+        key = (experiment, variant)
+        child = self._assigned_children.get(key)
+        if child is None:
+            child = self._assigned_children[key] = self._assigned.labels(experiment, variant)
+        child.inc()
 
     def events(self, types: Mapping[str, int], *, num_duplicates: int, num_rejected: int) -> None:
         """Count events: those stored by their types, and what became of the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from time import perf_counter
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +36,7 @@ class Observed:
             return
         started = perf_counter()
         request_id = os.urandom(16).hex()
-        state = scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        state = scope["state"] = {**scope.get("state", {}), "request_id": request_id, "started": started}
         status = 0
 
         async def observed(message: Message) -> None:
@@ -57,7 +58,7 @@ class Observed:
         finally:
             self._observe(scope, state, status, perf_counter() - started)
 
-    def _observe(self, scope: Scope, state: dict[str, str], status: int, seconds: float) -> None:
+    def _observe(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
         route = scope.get("route")
         # Labels are bounded: whatever a caller invents counts as one.
         self._metrics.observe(

@@ -15,9 +15,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.bundle import UnknownId
-from app.errors import BodyTooLarge, FilterInvalid, MalformedJson, MediaTypeUnsupported, NoRelease, QueryInvalid, WrongRanker
+from app.errors import (
+    BodyTooLarge,
+    ExtraMissing,
+    FilterInvalid,
+    MalformedJson,
+    MediaTypeUnsupported,
+    NoRelease,
+    QueryInvalid,
+    WrongRanker,
+)
+from app.experiments.errors import (
+    ChangeInvalid,
+    LayerFull,
+    ReleaseUnsuitable,
+    SurfaceTaken,
+    UnknownExperiment,
+    WrongState,
+)
 from app.releases import SlotInvalid
-from app.store import StoreUnusable
+from app.store import NameTaken, StoreUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +59,20 @@ class Kind:
 KINDS: dict[type[Exception], Kind] = {
     MalformedJson: Kind(400, "malformed-json", "The body is not JSON"),
     UnknownId: Kind(404, "unknown-id", "There is no such thing in the catalogue"),
+    UnknownExperiment: Kind(404, "unknown-experiment", "There is no such experiment"),
+    NameTaken: Kind(409, "name-taken", "There is something by that name already"),
+    WrongState: Kind(409, "wrong-state", "The experiment is in another state"),
+    LayerFull: Kind(409, "layer-full", "Other experiments leave too little room"),
+    SurfaceTaken: Kind(409, "surface-taken", "Another experiment excludes this one"),
     WrongRanker: Kind(409, "wrong-ranker", "The live release answers other questions"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too long"),
     MediaTypeUnsupported: Kind(415, "unsupported-media-type", "The body is not declared as JSON"),
     FilterInvalid: Kind(422, "invalid-filter", "A filter or a facet cannot be used"),
     QueryInvalid: Kind(422, "invalid-request", "The request is not valid"),
+    ReleaseUnsuitable: Kind(422, "unsuitable-release", "A variant's release cannot be used"),
+    ChangeInvalid: Kind(422, "invalid-change", "The experiment cannot be changed so"),
     SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
+    ExtraMissing: Kind(501, "extra-missing", "What this needs is not installed"),
     StoreUnusable: Kind(503, "store-unusable", "The service cannot remember anything now"),
     NoRelease: Kind(503, "no-release", "No release is live"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import faiss
 import orjson
@@ -16,10 +16,13 @@ from app.api import schemas
 from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit, documented
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
+from app.api.participation import CHAMPION, Participation, Turn, mixed
 from app.bundle import UnknownId
 from app.errors import QueryInvalid
-from app.releases import RecommenderRelease
-from app.retrieval import Likeness, Ranking
+from app.experiments.definition import Surface
+from app.experiments.interleaving import Interleaved
+from app.releases import LiveRelease, RecommenderRelease, Release
+from app.retrieval import Likeness, Ranking, as_ranked
 from app.retrieval import Query as Question
 from app.settings import Settings
 
@@ -48,7 +51,7 @@ async def recommend_to_user(
     question = Question(
         user=user_id, k=query.k, exclude_seen=query.exclude_seen, filters=query.conditions(), diversity=query.diversity
     )
-    return await _answered(request, question)
+    return await _answered(request, question, query.session)
 
 
 @router.post(
@@ -88,16 +91,26 @@ async def recommend(
     settings: Settings = request.app.state.settings
     if isinstance(body, schemas.RecommendationRequest):
         _check_lists(settings, body, "body")
-        return await _answered(request, body.query())
+        return await _answered(request, body.query(), body.session)
     check_limit(settings, len(body.requests), "max_batch", "body.requests")
     for position, one in enumerate(body.requests):
         check_limit(settings, one.k, "max_k", f"body.requests.{position}.k")
         _check_lists(settings, one, f"body.requests.{position}")
-    release = answering(request, request.app.state.live, RecommenderRelease)
-    questions = [_without_deleted(release, one.query()) for one in body.requests]
-    rankings = await asyncio.to_thread(_rank_all, release, questions)
+    live: LiveRelease = request.app.state.live
+    champion = answering(request, live, RecommenderRelease)
+    participation: Participation = request.app.state.participation
+    assigned = [participation.assigned(request, "recommendations", one.user, one.session) for one in body.requests]
+    questions = [one.query() for one in body.requests]
+
+    def ask(release: RecommenderRelease, numbers: list[int]) -> list[Ranking]:
+        return _rank_all(release, [_without_deleted(release, questions[number]) for number in numbers])
+
+    turns = await asyncio.to_thread(participation.ranked_together, assigned, live, champion, _recommends, ask)
     request_id = request.scope["state"]["request_id"]
-    answers = [_encoded(request, release, ranking, f"{request_id}-{n}") for n, ranking in enumerate(rankings)]
+    answers = [
+        _encoded(request, turn, _Told("recommendations", f"{request_id}-{number}", one.k, one.user, one.session))
+        for number, (turn, one) in enumerate(zip(turns, body.requests, strict=True))
+    ]
     return Response(b'{"answers":[%b]}' % b",".join(answers), media_type="application/json")
 
 
@@ -114,27 +127,46 @@ async def similar_items(
 ) -> Response:
     """The items most like one, by the cosine of what the ranker learned of them; popularity as such plays no part."""
     check_limit(request.app.state.settings, query.k, "max_k", "query.k")
-    release = answering(request, request.app.state.live, RecommenderRelease)
+    live: LiveRelease = request.app.state.live
+    champion = answering(request, live, RecommenderRelease)
+    participation: Participation = request.app.state.participation
     gathering: Gathering = request.app.state.gathering
-    deleted = _deleted(release)
-    if item_id in deleted:
-        raise UnknownId("item", [item_id])
-    likeness = Likeness(item_id, query.k, query.conditions(), query.diversity, deleted)
-    ranking = await gathering.ask(release.similar.similar_all, likeness)
-    return _response(request, release, ranking)
+
+    async def ask(release: RecommenderRelease) -> Ranking:
+        deleted = _deleted(release)
+        if item_id in deleted:
+            raise UnknownId("item", [item_id])
+        likeness = Likeness(item_id, query.k, query.conditions(), query.diversity, deleted)
+        return await gathering.ask(release.similar.similar_all, likeness)
+
+    assigned = participation.assigned(request, "similar", query.user, query.session)
+    turn = await participation.ranked(assigned, live, champion, _recommends, ask)
+    told = _Told("similar", request.scope["state"]["request_id"], query.k, query.user, query.session)
+    return Response(_encoded(request, turn, told), media_type="application/json")
 
 
-async def _answered(request: Request, question: Question) -> Response:
+async def _answered(request: Request, question: Question, session: str | None) -> Response:
     place = "query.k" if request.method == "GET" else "body.k"
     check_limit(request.app.state.settings, question.k, "max_k", place)
-    release = answering(request, request.app.state.live, RecommenderRelease)
-    question = _without_deleted(release, question)
+    live: LiveRelease = request.app.state.live
+    champion = answering(request, live, RecommenderRelease)
+    participation: Participation = request.app.state.participation
     gathering: Gathering = request.app.state.gathering
-    if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
-        ranking = (await asyncio.to_thread(_rank_all, release, [question]))[0]
-    else:
-        ranking = await gathering.ask(release.recommender.recommend_all, question)
-    return _response(request, release, ranking)
+
+    async def ask(release: RecommenderRelease) -> Ranking:
+        asked = _without_deleted(release, question)
+        if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
+            return (await asyncio.to_thread(_rank_all, release, [asked]))[0]
+        return await gathering.ask(release.recommender.recommend_all, asked)
+
+    assigned = participation.assigned(request, "recommendations", question.user, session)
+    turn = await participation.ranked(assigned, live, champion, _recommends, ask)
+    told = _Told("recommendations", request.scope["state"]["request_id"], question.k, question.user, session)
+    return Response(_encoded(request, turn, told), media_type="application/json")
+
+
+def _recommends(release: Release) -> bool:
+    return isinstance(release, RecommenderRelease)
 
 
 def _without_deleted(release: RecommenderRelease, question: Question) -> Question:
@@ -153,27 +185,68 @@ def _rank_all(release: RecommenderRelease, questions: list[Question]) -> list[Ra
     return release.recommender.recommend_all(questions)
 
 
-def _response(request: Request, release: RecommenderRelease, ranking: Ranking) -> Response:
-    return Response(_encoded(request, release, ranking, request.scope["state"]["request_id"]), media_type="application/json")
+class _Told(NamedTuple):
+    """What an answer says beside its ranking."""
+
+    surface: Surface
+    request_id: str
+    k: int
+    user: str | None
+    session: str | None
 
 
-def _encoded(request: Request, release: RecommenderRelease, ranking: Ranking, request_id: str) -> bytes:
-    """A `RankingAnswer`, put together from what was encoded when the release was loaded."""
-    fallback = b"null"
-    if ranking.fallback is not None:
-        fallback = b'"%b"' % ranking.fallback.encode()
-        request.app.state.metrics.fallback(release.ranker, ranking.fallback)
-    return (
-        b'{"request_id":"%b","ranker":%b,"release":"%b","experiment":null,"variant":null,"fallback":%b,"unknown_items":%b,"items":%b}'
-        % (
-            request_id.encode(),
-            orjson.dumps(release.ranker),
-            release.name.encode(),
-            fallback,
-            orjson.dumps(ranking.unknown_items) if ranking.unknown_items else b"[]",
-            release.cards.ranked(ranking.rows.tolist(), ranking.scores.tolist()),
+def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _Told) -> bytes:
+    """A `RankingAnswer`, put together from what was encoded when the release was loaded; counted and written down."""
+    release, ranking = turn.answers[0]
+    fallback: str | None = ranking.fallback
+    shown = None
+    if turn.is_mixed:
+        shown, items = _mixed(turn, told)
+        if not all(other.fallback for _, other in turn.answers):
+            fallback = None
+    else:
+        items = release.cards.ranked(ranking.rows.tolist(), ranking.scores.tolist())
+    if fallback is not None:
+        request.app.state.metrics.fallback(release.ranker, fallback)
+    request.scope["state"]["ranker"] = release.ranker
+    participation: Participation = request.app.state.participation
+    if participation.records(turn):
+        ids = release.bundle.items.ids
+        participation.record(
+            request,
+            told.surface,
+            turn,
+            [ids[row] for row in ranking.rows.tolist()] if shown is None else shown.items,
+            request_id=told.request_id,
+            user=told.user,
+            session=told.session,
+            fallback=fallback,
+            mixed=shown,
         )
+    if turn.is_fallback:
+        fallback = CHAMPION
+    return b'{"request_id":"%b","ranker":%b,"release":"%b",%b,"fallback":%b,"unknown_items":%b,"items":%b}' % (
+        told.request_id.encode(),
+        orjson.dumps(release.ranker),
+        release.name.encode(),
+        turn.named,
+        b"null" if fallback is None else b'"%b"' % fallback.encode(),
+        orjson.dumps(ranking.unknown_items) if ranking.unknown_items else b"[]",
+        items,
     )
+
+
+def _mixed(turn: Turn[RecommenderRelease, Ranking], told: _Told) -> tuple[Interleaved, bytes]:
+    """One list of the rankings, and its items as JSON, each with the card and the score that its own ranker has for it."""
+    rankings, cards = [], []
+    for release, ranking in turn.answers:
+        ids, rows = release.bundle.items.ids, ranking.rows.tolist()
+        rankings.append([ids[row] for row in rows])
+        scored = zip(rankings[-1], rows, ranking.scores.tolist(), strict=True)
+        cards.append({item: (release.cards.fragment(row), score) for item, row, score in scored})
+    shown = mixed(turn, rankings, told.k, told.request_id)
+    chosen = [cards[team][item] for item, team in zip(shown.items, shown.teams, strict=True)]
+    return shown, as_ranked([fragment for fragment, _ in chosen], [score for _, score in chosen])
 
 
 def _check_lists(settings: Settings, asked: schemas.RecommendationRequest, place: str) -> None:

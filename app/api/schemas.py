@@ -71,14 +71,26 @@ class _TextFilters(Strict):
         return tuple(map(parse_condition, self.filter))
 
 
-class RecommendationParameters(_Ranking, _TextFilters):
+class _InSession(Strict):
+    session: Id | None = None
+    """The visit that this is part of; it says which variant of an experiment on sessions answers, and stands in the log."""
+
+
+class AskedBy(_InSession):
+    """Who asks, where that plays no part in the ranking."""
+
+    user: Id | None = None
+    """It says which variant of an experiment on users answers, and stands in the log; it has no other part in the ranking."""
+
+
+class RecommendationParameters(_Ranking, _TextFilters, _InSession):
     """What a URL can ask of recommendations."""
 
     exclude_seen: bool = True
     """Whether what the user has had is left out."""
 
 
-class SimilarParameters(_Ranking, _TextFilters):
+class SimilarParameters(_Ranking, _TextFilters, AskedBy):
     """What a URL can ask of similar items."""
 
 
@@ -90,7 +102,7 @@ class HistoryItem(Strict):
     """In the unit of the ranker's data; leave it out for a click, a purchase or anything else without one."""
 
 
-class RecommendationRequest(_Ranking):
+class RecommendationRequest(_Ranking, _InSession):
     """A question: for a known user, or for anyone with the history given. With neither, popularity answers."""
 
     user: Id | None = None
@@ -174,6 +186,9 @@ class RankingAnswer(BaseModel):
                     "request_id": "8f14e45fceea167a5a36dedd4bea2543",
                     "ranker": "irgan-history",
                     "release": "irgan-history/2026-11-24",
+                    "experiment": "history-or-popular",
+                    "variant": "treatment",
+                    "fallback": None,
                     "unknown_items": [],
                     "items": [
                         {
@@ -204,8 +219,9 @@ class RankingAnswer(BaseModel):
     experiment: str | None = None
     """The experiment that this answer is part of, if any."""
     variant: str | None = None
-    fallback: Literal["popularity"] | None = None
-    """What ranked in the ranker's place because nothing was known to rank by: an unknown user, or a history of unknown items."""
+    """Of the experiment, what the user or session is assigned to; `interleaved` where the answer mixes all variants."""
+    fallback: Literal["popularity", "champion"] | None = None
+    """What ranked in the ranker's place: `popularity` because nothing was known to rank by (an unknown user, or a history of unknown items), `champion` because the variant's release failed."""
     unknown_items: list[str]
     """Items of the history that the catalogue does not hold."""
     items: list[RankedItem]

@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from time import monotonic
 
 import faiss
 
-from app.bundle import ContentInvalid
 from app.errors import NoRelease
-from app.releases.release import Release, load_release
+from app.releases.pool import TRY_AGAIN_SECONDS, ReleasePool, verified
+from app.releases.release import Release
 from app.releases.store import ReleaseStore
 from app.retrieval import Document
 from app.store import ItemChanges
 
 logger = logging.getLogger(__name__)
-
-_TRY_AGAIN_SECONDS = 30.0
-"""A release that could not be loaded is tried again so much later: its folder may have been mended, or memory be free again."""
 
 
 class LiveRelease:
@@ -49,6 +46,8 @@ class LiveRelease:
         self.num_refusals = 0
         self._refused: str | None = None
         self._try_again = 0.0
+        self._pool = ReleasePool(store)
+        self._wanted: Collection[str] = ()
         self._changes = changes
         self._changed: dict[str, Document | None] = {}
         self._last_change = 0
@@ -72,6 +71,23 @@ class LiveRelease:
             )
         return self.current
 
+    def find(self, name: str) -> Release | None:
+        """A release by its name: the one that answers in the slot, or one that is held beside it."""
+        current = self.current
+        return current if current is not None and current.name == name else self._pool.get(name)
+
+    def hold(self, names: Collection[str]) -> None:
+        """Have these releases ready beside what answers in the slot, and no others; what cannot be loaded is logged and left out."""
+        with self._lock:
+            self._wanted = names
+            self._pool.keep(names)
+        loaded = [release for name in names if self.find(name) is None and (release := self._pool.load(name)) is not None]
+        with self._lock:
+            for release in loaded:
+                self._pool.put(release)
+            if loaded:
+                self._pool.change(self._changed_as)
+
     def refresh(self) -> None:
         """Load what the slot points to if that is something new; what cannot be loaded is logged and changes nothing."""
         wanted = "its pointer"
@@ -84,11 +100,11 @@ class LiveRelease:
             if wanted == self._refused and monotonic() < self._try_again:
                 return
             faiss.omp_set_num_threads(1)  # counts for the calling thread
-            loaded = load_release(self.store.path(wanted))
-            if loaded.name != wanted:
-                raise ContentInvalid(f"the bundle at {self.store.path(wanted)} calls itself {loaded.name}")
+            loaded = self._pool.get(wanted) or verified(self.store, wanted)
             with self._lock:
-                self.current, self._refused = self._with_changes(loaded), None
+                if self.current is not None and self.current.name in self._wanted:
+                    self._pool.put(self.current)
+                self.current, self._refused = self._changed_as(loaded), None
         except Exception as error:  # whatever is wrong with it, the one before goes on answering
             self._refuse(wanted, error)
             return
@@ -117,20 +133,23 @@ class LiveRelease:
         """
         with self._lock:
             self._read_changes()
-            if self._answered_change != self._last_change and self.current is not None:
-                self.current = self._with_changes(self.current)
+            if self._answered_change != self._last_change:
+                if self.current is not None:
+                    self.current = self._changed_as(self.current)
+                self._pool.change(self._changed_as)
+                self._answered_change = self._last_change
 
     def _read_changes(self) -> None:
         for change in [] if self._changes is None else self._changes.since(self.slot, self._last_change):
             self._changed[change.item] = None if change.content is None else Document(**change.content)
             self._last_change = change.number
 
-    def _with_changes(self, release: Release) -> Release:
-        if release.engine is not None and self._changed:
-            faiss.omp_set_num_threads(1)
-            release = replace(release, engine=release.engine.with_changes(self._changed))
-        self._answered_change = self._last_change
-        return release
+    def _changed_as(self, release: Release) -> Release:
+        """A release with all that is known to have changed of its items."""
+        if release.engine is None or not self._changed:
+            return release
+        faiss.omp_set_num_threads(1)
+        return replace(release, engine=release.engine.with_changes(self._changed))
 
     def follow(self) -> None:
         """Load what is new in the slot and what has changed of its items; what goes wrong is logged and changes nothing."""
@@ -156,4 +175,4 @@ class LiveRelease:
             reason = f"{type(error).__name__}: {error}"
             logger.error("slot %s: %s cannot be loaded, %s: %s", self.slot, wanted, still, reason)
             self.num_refusals += 1
-        self._refused, self._try_again = wanted, monotonic() + _TRY_AGAIN_SECONDS
+        self._refused, self._try_again = wanted, monotonic() + TRY_AGAIN_SECONDS

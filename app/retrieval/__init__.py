@@ -1,6 +1,6 @@
 """Retrieval: from a question to ranked items, by a bundle's encoder and index."""
 
-from app.retrieval.cards import ItemCards
+from app.retrieval.cards import ItemCards, as_ranked
 from app.retrieval.catalogue import Catalogue, Document
 from app.retrieval.diversity import marginal_relevance
 from app.retrieval.filters import Condition, ItemFilters, Scalar, parse_condition
@@ -31,6 +31,7 @@ __all__ = [
     "SearchQuestion",
     "SimilarItems",
     "VectorIndex",
+    "as_ranked",
     "marginal_relevance",
     "parse_condition",
 ]

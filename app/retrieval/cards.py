@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,22 @@ class ItemCards:
     def ranked(self, rows: list[int], scores: list[float]) -> bytes:
         """A JSON array of the items in the order given, each with its rank and score."""
         fragments = self._fragments
-        return b"[%b]" % b",".join(
-            [
-                b'{"rank":%d,"score":%b,%b}' % (rank, repr(score).encode(), fragments[row])
-                for rank, (row, score) in enumerate(zip(rows, scores, strict=True), 1)
-            ]
-        )
+        return as_ranked([fragments[row] for row in rows], scores)
+
+
+def as_ranked(fragments: Sequence[bytes], scores: Sequence[float]) -> bytes:
+    """A JSON array of items, best first, each with its rank and score.
+
+    Args:
+        fragments: of the items.
+        scores: of the items.
+    """
+    return b"[%b]" % b",".join(
+        [
+            b'{"rank":%d,"score":%b,%b}' % (rank, repr(score).encode(), fragment)
+            for rank, (fragment, score) in enumerate(zip(fragments, scores, strict=True), 1)
+        ]
+    )
 
 
 def plain(value: Any) -> Any:  # noqa: PLR0911 - a table of types

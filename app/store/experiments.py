@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from app.store.database import Database
 from app.store.errors import NameTaken
-from app.store.tables import ALLOCATIONS, EXPERIMENT_CHANGES, EXPERIMENTS
+from app.store.tables import ALLOCATIONS, ASSIGNMENTS, EXPERIMENT_CHANGES, EXPERIMENTS
 
 State = Literal["draft", "running", "stopped", "concluded"]
 
@@ -94,6 +94,23 @@ class ExperimentRecords:
         with self.database.read() as connection:
             found = connection.execute(wanted).all()
         return [ExperimentChange(row.number, row.experiment, row.time, row.action, orjson.loads(row.detail)) for row in found]
+
+    def exposures(self, name: str, *, before: int) -> Iterator[tuple[str, str, float, int]]:
+        """Unit, variant, propensity and revision of those who took part before an allocation.
+
+        Args:
+            name: of the experiment.
+            before: the revision of that allocation.
+
+        Raises:
+            StoreUnusable: they cannot be read.
+        """
+        table = ASSIGNMENTS.c
+        wanted = select(table.unit, table.variant, table.propensity, table.revision)
+        wanted = wanted.where(table.experiment == name, table.revision < before)
+        with self.database.read() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(wanted):
+                yield row.unit, row.variant, row.propensity, row.revision
 
     def create(self, connection: Connection, name: str, definition: str) -> None:
         """Add a draft.

@@ -11,7 +11,7 @@ import pytest
 
 from app.bundle import write_bundle, write_search
 from app.errors import NoRelease
-from app.releases import LiveRelease, ReleaseStore, live
+from app.releases import LiveRelease, ReleaseStore, live, pool
 from app.retrieval import Document, Query
 from app.store import Database, ItemChanges
 from tests.conftest import make_draft, make_search_draft
@@ -59,7 +59,7 @@ def test_looking_again_at_the_same_release_loads_nothing(store, monkeypatch):
     publish(store, "v1")
     following = LiveRelease(store, "champion")
     following.refresh()
-    monkeypatch.setattr(live, "load_release", None)
+    monkeypatch.setattr(pool, "load_release", None)
     following.refresh()
     assert (following.num_swaps, following.num_refusals) == (1, 0)
 
@@ -102,7 +102,7 @@ def test_a_refused_release_is_tried_again_later(store, monkeypatch):
     (store.path("sample/v1") / "popularity.npy").write_bytes(whole)
     following.refresh()
     assert following.current is None  # not at every look
-    monkeypatch.setattr(live, "_TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(live, "TRY_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(following, "_try_again", 0.0)
     following.refresh()
     assert following.release().name == "sample/v1"

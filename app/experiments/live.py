@@ -1,0 +1,147 @@
+"""Experiments in the running service: what runs, who sees what, and the releases that answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from app.experiments.definition import Surface
+from app.experiments.lifecycle import KeptExperiment
+from app.experiments.plan import Assigned, Exposure, RunningExperiment, SurfacePlan
+from app.releases import LiveRelease
+from app.store import Database, ExperimentRecords, ImpressionLog, insert_release
+
+logger = logging.getLogger(__name__)
+
+_SETTLING_SECONDS = 5.0
+"""So long after an allocation has changed, services that do not know of it yet may still expose units by the one before."""
+
+
+class LiveExperiments:
+    """Follows the experiments of a store.
+
+    A request asks `assign`, which looks nothing up but memory. All else happens beside the event loop, and where the store is away, what is
+    known of it goes on.
+
+    Args:
+        database: where they are kept.
+        lives: what answers the questions of each surface outside of experiments.
+        impressions: the exposures of this process on their way to the store.
+    """
+
+    def __init__(self, database: Database, lives: Mapping[Surface, LiveRelease], impressions: ImpressionLog) -> None:
+        self._database = database
+        self._records = ExperimentRecords(database)
+        self._lives = lives
+        self._impressions = impressions
+        self._plans: Mapping[Surface, SurfacePlan] = {}
+        self._running: list[KeptExperiment] = []
+        self._exposures: dict[str, list[Exposure]] = {}
+        self._allocated_in: dict[str, int] = {}
+        self._settled_at = 0.0
+        self._last_change = 0
+        self._noted: set[str] = set()
+        self._complaints: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def assign(self, surface: Surface, user: str | None, session: str | None, override: str | None = None) -> Assigned | None:
+        """The part of whoever asks in a running experiment; None where they have none.
+
+        Args:
+            surface: what is asked for.
+            user: who asks, where known.
+            session: of the one who asks, where known.
+            override: `EXPERIMENT=VARIANT`, for trying one.
+
+        Raises:
+            QueryInvalid: the override cannot be used.
+        """
+        plan = self._plans.get(surface)
+        return None if plan is None else plan.assign(user, session, override)
+
+    def runs_on(self, surface: Surface) -> bool:
+        """Whether there is an experiment on a surface."""
+        return surface in self._plans
+
+    def follow(self) -> None:
+        """Act on what has changed in the store; what goes wrong is logged once and changes nothing."""
+        with self._lock:
+            if self._tried("experiments cannot be followed", self._follow):
+                self._tried("the releases that answer cannot be noted", self._note_releases)
+
+    async def watch(self, seconds: float) -> None:
+        """Follow every so many seconds, beside the event loop; ends when cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.follow)
+
+    def _follow(self) -> None:
+        last_change = self._records.last_change()
+        is_new = last_change != self._last_change
+        if is_new:
+            records = self._records.all()
+            running = [KeptExperiment(record) for record in records if record.state == "running"]
+            self._running = [one for one in running if self._is_understood(one)]
+            if self._allocated_in != (found := {one.name: one.allocated_in for one in self._running}):
+                self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
+        self._hold_releases()
+        if is_new or monotonic() < self._settled_at:
+            self._plans = self._planned()
+            self._last_change = last_change
+
+    def _is_understood(self, one: KeptExperiment) -> bool:
+        def read() -> None:
+            assert one.definition and one.allocation is not None
+
+        return self._tried(f"experiment {one.name!r} cannot be understood", read)
+
+    def _planned(self) -> dict[Surface, SurfacePlan]:
+        moving = [one for one in self._running if len(one.record.allocations) > 1]
+        if moving:
+            self._impressions.flush()  # this process's own exposures count too
+        self._exposures = {one.name: list(self._records.exposures(one.name, before=one.allocated_in)) for one in moving}
+        by_surface: dict[Surface, list[RunningExperiment]] = {}
+        for one in self._running:
+            running = RunningExperiment(one, self._exposures.get(one.name, ()))
+            by_surface.setdefault(one.definition.surface, []).append(running)
+        return {surface: SurfacePlan(experiments) for surface, experiments in by_surface.items()}
+
+    def _hold_releases(self) -> None:
+        """Have what variants need before anybody is assigned to them."""
+        wanted: dict[int, set[str]] = {id(live): set() for live in self._lives.values()}
+        for one in self._running:
+            assert one.allocation is not None
+            wanted[id(self._lives[one.definition.surface])].update(one.allocation.releases.values())
+        for live in {id(live): live for live in self._lives.values()}.values():
+            live.hold(sorted(wanted[id(live)]))
+
+    def _note_releases(self) -> None:
+        """Tell the store which releases answer, for reports that outlive their bundles; none is made for this alone."""
+        answering = {live.current.name: live.current for live in self._lives.values() if live.current is not None}
+        for one in self._running:
+            for name in one.allocation.releases.values() if one.allocation is not None else ():
+                if (release := self._lives[one.definition.surface].find(name)) is not None:
+                    answering[name] = release
+        new = [release for name, release in answering.items() if name not in self._noted]
+        if not new or not self._database.is_there:
+            return
+        with self._database.begin() as connection:
+            for release in new:
+                manifest = release.manifest
+                insert_release(connection, release.name, release.ranker, manifest.created, manifest.metrics)
+        self._noted.update(release.name for release in new)
+
+    def _tried(self, complaint: str, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:  # whatever is wrong, the watch goes on
+            reason = f"{type(error).__name__}: {error}"
+            if self._complaints.get(complaint) != reason:  # once, not at every try
+                logger.error("%s: %s", complaint, reason)
+            self._complaints[complaint] = reason
+            return False
+        self._complaints.pop(complaint, None)
+        return True
