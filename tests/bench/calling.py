@@ -134,15 +134,17 @@ class Caller(asyncio.Protocol):
         self._transport.close()
 
 
-async def call(port: int, requests: Sequence[bytes], seconds: float) -> tuple[list[float], float]:
-    """Ask over all connections for so long: every answer's seconds, and those it all took."""
+async def call(
+    port: int, requests: Sequence[bytes], seconds: float, *, connections: int = CONNECTIONS
+) -> tuple[list[float], float]:
+    """Ask over several connections for so long: every answer's seconds, and those it all took."""
     loop = asyncio.get_running_loop()
     times: list[float] = []
-    ended = [loop.create_future() for _ in range(CONNECTIONS)]
+    ended = [loop.create_future() for _ in range(connections)]
     started = perf_counter()
     callers = []
     for number, done in enumerate(ended):
-        offset = number * len(requests) // CONNECTIONS
+        offset = number * len(requests) // connections
         _, caller = await loop.create_connection(
             lambda offset=offset, done=done: Caller(requests, offset, times, done), "127.0.0.1", port
         )

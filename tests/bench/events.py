@@ -12,18 +12,23 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from app.store import Database
+from app.store import Database, Event, insert_events
+from tests.app.killing import kill_under_load
 from tests.app.process import serving
 from tests.bench.calling import CONNECTIONS, Figures, call
 from tests.postgres import new_database, postgres_server
 
 BATCH, ROUNDS, SECONDS = 100, 5, 3.0
 IN_TABLE = 1_000_000
+KILLS = 100
+BAD = ("lost", "twice", "damaged", "missing")
 TARGET_RATE = 5000.0
 DURABLE = ("fsync=on", "full_page_writes=on", "shared_buffers=128MB")
 """PostgreSQL's defaults, where the tests have others."""
@@ -66,10 +71,6 @@ def stores() -> Iterator[dict[str, str]]:
 
 def fill(url: str, name: str, number: int) -> None:
     """So many events more in the table, at once."""
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415
-
-    from app.store import Event, insert_events  # noqa: PLC0415
-
     database = Database(url)
     began = datetime(2026, 11, 1, tzinfo=UTC)
     for start in range(0, number, 10_000):
@@ -98,11 +99,10 @@ def rate(*, rounds: int = ROUNDS, seconds: float = SECONDS, in_table: int = IN_T
             for place in ("empty", "filled"):
                 if place == "filled":
                     fill(url, "f", in_table)
-                figures = _figures(url, place, rounds, seconds)
                 told[f"{kind}, {place}"] = {
-                    "rate": round(BATCH * statistics.median(one.rate for one in figures)),
-                    "p50": round(statistics.median(one.p50 for one in figures), 2),
-                    "p99": round(statistics.median(one.p99 for one in figures), 2),
+                    f"{field}{suffix}": round(factor * statistics.median(getattr(one, field) for one in figures), 2)
+                    for suffix, figures in _figures(url, place, rounds, seconds).items()
+                    for field, factor in (("rate", BATCH), ("p50", 1), ("p99", 1))
                 }
     return {
         "batch": BATCH,
@@ -114,16 +114,30 @@ def rate(*, rounds: int = ROUNDS, seconds: float = SECONDS, in_table: int = IN_T
     }
 
 
-def _figures(url: str, name: str, rounds: int, seconds: float) -> list[Figures]:
-    figures = []
+def kills(number: int) -> dict[str, Any]:
+    """Of each store, what became of the events that a service was sent which was killed so many times."""
+    told: dict[str, Any] = {}
+    with stores() as urls:
+        for kind, url in urls.items():
+            with tempfile.TemporaryDirectory() as folder:
+                told[kind] = asdict(kill_under_load(url, Path(folder), number))
+    return {"stores": told, "targets_met": not any(one[bad] for one in told.values() for bad in BAD)}
+
+
+def _figures(url: str, name: str, rounds: int, seconds: float) -> dict[str, list[Figures]]:
+    """Over all connections, which keep the service busy, and over one alone."""
+    figures: dict[str, list[Figures]] = {"": [], "_alone": []}
     with tempfile.TemporaryDirectory() as folder:
         releases = Path(folder) / "releases"
         releases.mkdir()
         with serving(releases, IRGAN_STORE=url) as (_, port):
             for number in range(rounds + 1):
-                times, wall = uvloop.run(call(port, Batches(f"{name}{number}"), seconds))
-                if number:  # the first round warms up
-                    figures.append(Figures.of(times, wall))
+                for suffix, told in figures.items():
+                    connections = 1 if suffix else CONNECTIONS
+                    batches = Batches(f"{name}{number}{suffix}")
+                    times, wall = uvloop.run(call(port, batches, seconds, connections=connections))
+                    if number:  # the first round warms up
+                        told.append(Figures.of(times, wall))
     return figures
 
 
@@ -135,19 +149,35 @@ def main() -> None:
     rates.add_argument("--rounds", type=int, default=ROUNDS)
     rates.add_argument("--seconds", type=float, default=SECONDS, help="of each round")
     rates.add_argument("--in-table", type=int, default=IN_TABLE, help="events in the table that is not empty")
-    for command in (rates,):
+    killing = commands.add_parser("kills", help="what kills under load lose")
+    killing.add_argument("--kills", type=int, default=KILLS, help="of each store's service")
+    for command in (rates, killing):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
-    told = rate(rounds=options.rounds, seconds=options.seconds, in_table=options.in_table)
+    if options.command == "kills":
+        told = kills(options.kills)
+    else:
+        told = rate(rounds=options.rounds, seconds=options.seconds, in_table=options.in_table)
     if options.json:
         print(json.dumps(told))
-        return
+    elif options.command == "kills":
+        for name, row in told["stores"].items():
+            print(f"{name}: " + ", ".join(f"{what.replace('_', ' ')} {count:,}" for what, count in row.items()))
+    else:
+        _print_rates(told)
+
+
+def _print_rates(told: dict[str, Any]) -> None:
     print(
         f"one worker, {CONNECTIONS} connections, batches of {BATCH}, medians of {told['rounds']} rounds; filled: {told['in_table']:,} events"
     )
-    print(f"{'store':<22}{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}")
+    print("alone: over one connection")
+    print(f"{'store':<22}{'events/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'alone':>10}{'p50 ms':>9}{'p99 ms':>9}")
     for name, row in told["stores"].items():
-        print(f"{name:<22}{row['rate']:>10,}{row['p50']:>9.1f}{row['p99']:>9.1f}")
+        print(
+            f"{name:<22}{row['rate']:>10,.0f}{row['p50']:>9.1f}{row['p99']:>9.1f}"
+            f"{row['rate_alone']:>10,.0f}{row['p50_alone']:>9.1f}{row['p99_alone']:>9.1f}"
+        )
 
 
 if __name__ == "__main__":
