@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from training.cli.differences import print_differences
 from training.cli.kinds import GROUP_NAMES
 from training.cli.options import TextFlags, load_candidates, load_texts
 from training.cli.studies import (
@@ -260,7 +261,7 @@ def _entrant(judged: Judged, given: str) -> str:
 
 
 def _print(study: QueryStudy, shown: tuple[str, ...]) -> None:
-    """A table of means with intervals for each group of queries, and a sentence for each comparison."""
+    """For each group of queries a table of means with intervals, a sentence for each comparison, and how the lists differ."""
     console = wide_console()
     metrics = tuple(dict.fromkeys(shown + study.metrics))
     for group, count in study.num_queries.items():
@@ -271,17 +272,20 @@ def _print(study: QueryStudy, shown: tuple[str, ...]) -> None:
             typer.echo(f"{name}: {comparison.sentence}")
         if study.comparisons[group]:
             typer.echo()
+        print_differences(console, study.agreements[group], study.changes[group], key=name, unit="queries")
 
 
 def _write(study: QueryStudy, judged: Judged, output: Path, depth: int | None) -> list[Path]:
-    """Write results.json, qrels.txt and a run of each ranker; each file whole or not at all."""
+    """Write results.json, report.html, qrels.txt and a run of each ranker; each file whole or not at all."""
     from app.bundle import write_file  # noqa: PLC0415 - heavy
+    from training.evaluation.report import render_query_report  # noqa: PLC0415 - heavy
     from training.evaluation.runs import write_grades, write_rankings  # noqa: PLC0415 - heavy
 
     output.mkdir(parents=True, exist_ok=True)
-    written = [output / "results.json", output / "qrels.txt"]
+    written = [output / "results.json", output / "report.html", output / "qrels.txt"]
     write_file(written[0], results_file(study.as_json()))
-    write_grades(written[1], *judged.judgements)
+    write_file(written[1], render_query_report(study).encode())
+    write_grades(written[2], *judged.judgements)
     for entrant in judged.entrants:
         stem = entrant.name.partition(":")[0]
         written.append(output / (f"{stem}.run" if entrant.mode is None else f"{stem}.{entrant.mode}.run"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from training.cli.differences import print_differences
 from training.cli.options import FileFlags, SplitName, load_data
 from training.errors import ConfigError, DataError
 
@@ -209,7 +210,7 @@ def steps_on_stderr() -> Iterator[Callable[[str], None]]:
 
 
 def print_study(study: Study) -> None:
-    """Tables of means with intervals, and a sentence for each comparison."""
+    """Tables of means with intervals, a sentence for each comparison, and how the lists differ."""
     console = wide_console()
     metrics = tuple(dict.fromkeys(SHOWN + study.metrics))
     for protocol in study.protocols:
@@ -222,6 +223,7 @@ def print_study(study: Study) -> None:
             typer.echo(f"{protocol}: {comparison.sentence}")
         if study.comparisons[protocol]:
             typer.echo()
+        print_differences(console, study.agreements[protocol], study.changes[protocol], key=protocol, unit="users")
 
 
 def _print_errors(study: Study, protocol: Protocol) -> None:

@@ -97,6 +97,7 @@ def test_evaluate_finds_data_and_split_in_the_manifest(place: Path):
     assert found["data"] == "mine"
     assert found["split"] == {"name": "kfold", "parameters": {"folds": 5, "fold": 0, "seed": 3}}
     assert (found["comparisons"], found["baseline"]) == ([], None)
+    assert found["agreement"] == found["changes"] == found["activity"] == []
     (ranker,) = found["rankers"]
     assert (ranker["name"], ranker["ranker"]) == ("popular", "made-up")
     assert Path(ranker["bundle"]).parent == place / "popular"
@@ -126,6 +127,14 @@ def test_compare_writes_everything_it_found(place: Path, tmp_path: Path):
         assert c["family"] == 2 and set(c["p"]) == set(c["p_holm"]) == {"randomisation", "t", "wilcoxon"}
         assert c["better"] + c["worse"] + c["equal"] == found["users"]
         assert c["sentence"].startswith("knn is better than popular on ")
+    assert [(c["protocol"], c["metric"]) for c in found["changes"]] == [
+        (c["protocol"], c["metric"]) for c in found["comparisons"]
+    ]
+    for one in found["agreement"]:
+        assert one["overlap@10"]["users"] == found["users"] and 0 < one["rbo"]["mean"] < 1 and -1 < one["tau"]["mean"] < 1
+    assert sum(group["users"] for group in found["activity"]) == 2 * found["users"]
+    for shares in found["popularity"]["listed"]["paper"].values():
+        assert sum(shares) == pytest.approx(1.0)
     qrels = list(ir_measures.read_trec_qrels(str(output / "qrels.txt")))
     for ranker in found["rankers"]:
         for protocol, metrics in ranker["metrics"].items():
@@ -147,6 +156,20 @@ def test_people_get_tables_and_sentences(place: Path):
     assert text.count("[.") > 10
     assert "paper: knn is better than popular on AP by ." in text
     assert "after Holm over 2 comparisons; " in text
+
+
+def test_people_see_how_lists_differ_and_for_whom(place: Path):
+    """Of one pair two gains and two losses at most, on the metric named first; of many pairs where to look."""
+    text = run("compare", place / "popular", place / "knn", "--data", place / "mine.csv", "--protocol", "paper")
+    assert "paper: how much alike the lists are, means over users and [quartiles]" in text
+    assert "popular and knn" in text and "Kendall's τ" in text
+    assert "paper: users that changed most on nDCG@10, popular − knn; * is relevant" in text
+    assert "changed most on AP" not in text
+    assert 1 <= text.count("liked in training") <= 4
+    bundles = (place / "popular", place / "knn", *sorted((place / "twins").iterdir()))
+    text = run("compare", *bundles, "--data", place / "mine.csv", "--protocol", "paper")
+    assert "paper: of 6 pairs, the users that changed most are in --json" in text
+    assert "liked in training" not in text
 
 
 def test_a_baseline_is_compared_with_all_others_and_found_by_name_or_folder(place: Path):

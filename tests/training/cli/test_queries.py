@@ -164,7 +164,7 @@ def test_evaluate_tells_groups_apart_and_compare_writes_what_it_found(tmp_path: 
     ]  # fmt: skip
     assert json.loads((output / "results.json").read_text()) == found
     assert sorted(path.name for path in output.iterdir()) == [
-        "bm25.lexical.run", "qrels.txt", "results.json", "words.dense.run", "words.hybrid.run",
+        "bm25.lexical.run", "qrels.txt", "report.html", "results.json", "words.dense.run", "words.hybrid.run",
     ]  # fmt: skip
     pairs = [("words:dense", "words:hybrid"), ("words:dense", "bm25"), ("words:hybrid", "bm25")]
     assert [(c["queries"], c["metric"], c["ranker"], c["against"]) for c in found["comparisons"]] == [
@@ -183,6 +183,57 @@ def test_evaluate_tells_groups_apart_and_compare_writes_what_it_found(tmp_path: 
     before = {path.name: path.read_bytes() for path in output.iterdir()}
     run("compare", *arguments)
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_queries_that_changed_and_lists_that_agree_are_told_for_each_group(tmp_path: Path) -> None:
+    """In JSON, in the page and in the terminal; figures are those of the runs and of the queries' own values."""
+    arguments = ("compare", "words:dense", "bm25", "--data", "texts", "--output", tmp_path, "--metric", "AP,nDCG@10")
+    text = run(*arguments)
+    found = json.loads((tmp_path / "results.json").read_text())
+    groups = list(found["queries"])
+    assert [one["queries"] for one in found["agreement"]] == groups
+    assert [(one["queries"], one["metric"]) for one in found["changes"]] == [(g, m) for g in groups for m in ("AP", "nDCG@10")]
+    runs = {
+        name: {
+            query: of.sort_values("rank")["document"].tolist()
+            for query, of in pd.read_csv(
+                tmp_path / file, sep=" ", names=["query", "q0", "document", "rank", "score", "tag"]
+            ).groupby("query")
+        }
+        for name, file in (("words:dense", "words.dense.run"), ("bm25", "bm25.lexical.run"))
+    }
+    shared = [len(set(runs["words:dense"][q][:10]) & set(runs["bm25"].get(q, [])[:10])) / 10 for q in runs["words:dense"]]
+    whole = found["agreement"][0]
+    assert (whole["ranker"], whole["against"], whole["overlap@10"]["users"]) == (
+        "words:dense",
+        "bm25",
+        found["queries"]["test"],
+    )
+    assert whole["overlap@10"]["mean"] == pytest.approx(np.mean(shared))
+    qrels = list(ir_measures.read_trec_qrels(str(tmp_path / "qrels.txt")))
+    values = {
+        name: {
+            one.query_id: one.value
+            for one in ir_measures.iter_calc([ir_measures.AP], qrels, ir_measures.read_trec_run(str(tmp_path / file)))
+        }
+        for name, file in (("words:dense", "words.dense.run"), ("bm25", "bm25.lexical.run"))
+    }
+    differences = {query: value - values["bm25"].get(query, 0.0) for query, value in values["words:dense"].items()}
+    gains = found["changes"][0]["gains"]
+    wanted = sorted((value for value in differences.values() if value > 1e-9), reverse=True)[: len(gains)]
+    assert [one["difference"] for one in gains] == pytest.approx(wanted)
+    assert len(gains) > 1
+    collection = load_collection("texts")
+    for one in gains:
+        assert one["difference"] == pytest.approx(differences[one["id"]])
+        assert one["text"] == collection.query_texts[collection.queries.row(one["id"])]
+        assert [listed["id"] for listed in one["top"]] == runs["words:dense"][one["id"]][:10]
+        assert one["relevant"] == 10
+    page = (tmp_path / "report.html").read_text()
+    assert all(f'id="{group}"' in page for group in groups)
+    assert gains[0]["text"] in page and "queries with the largest gains" in page
+    assert "all: how much alike the lists are" in text
+    assert f"{gains[0]['difference']:.4f}".removeprefix("0") in text
 
 
 def test_modes_are_named_once_for_all_bundles_or_by_each() -> None:
@@ -233,6 +284,13 @@ def test_rerankers_are_compared_on_the_fold_they_did_not_see(tmp_path: Path) -> 
     assert found["queries"] == {"test": 20}
     assert found["split"]["parameters"]["fold"] == 2
     assert found["comparisons"][0]["sentence"].startswith("one is better than other on nDCG@10 by")
+    (alike,) = found["agreement"]
+    assert alike["tau"]["mean"] == -1.0  # one orders candidates as the other does not
+    assert alike["overlap@100"]["mean"] == 1.0
+    gain = found["changes"][0]["gains"][0]
+    assert [listed["id"] for listed in gain["top"]] == [listed["id"] for listed in reversed(gain["top_against"])]
+    assert "text" not in gain and "positives" not in gain and gain["top"][0]["title"] is None
+    assert gain["id"] in (output / "report.html").read_text()
     qrels = list(ir_measures.read_trec_qrels(str(output / "qrels.txt")))
     for ranker in found["rankers"]:
         trec = list(ir_measures.read_trec_run(str(output / f"{ranker['name']}.run")))

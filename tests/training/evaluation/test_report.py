@@ -10,7 +10,7 @@ import pytest
 from tests.training.evaluation.studies import neighbour_model, popularity_model, small_split
 from training.errors import ConfigError, DataError
 from training.evaluation import Entrant, Study, run_study
-from training.evaluation.plots import _style
+from training.evaluation.plots import _style, agreement_matrix
 from training.evaluation.report import render_report
 
 _VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -91,13 +91,15 @@ def test_the_page_needs_nothing_from_elsewhere(page: Page):
 def test_drawings_and_tables_can_be_read_aloud(page: Page):
     """Every drawing says in words what it shows; every table has a caption and every header its direction; the page has a title."""
     drawings = page.attributes("svg")
-    assert len(drawings) == 2 * (1 + 2 * 2) + 1  # protocols × (curves, and two drawings of two metrics), training
+    assert (
+        len(drawings) == 2 * (1 + 2 * 2 + 2) + 1
+    )  # protocols × (curves, two drawings of two metrics, activity, lists), training
     for attributes in drawings:
         assert attributes["role"] == "img"
         assert len(attributes["aria-label"] or "") > 60
     headers = page.attributes("th")
     assert headers and all(attributes["scope"] in {"row", "col"} for attributes in headers)
-    assert len(page.attributes("caption")) == len(page.attributes("table")) == 1 + 2 * 2
+    assert len(page.attributes("caption")) == len(page.attributes("table")) == 1 + 2 * 5
     assert len(page.attributes("title")) == 1
     assert page.attributes("html")[0]["lang"] == "en"
 
@@ -121,8 +123,49 @@ def test_the_page_says_what_the_study_says(page: Page, compared: Study):
     assert "What the training of knn logged" in page.text and "What the training of popular" not in page.text
 
 
+def test_the_page_shows_how_lists_differ_and_for_whom(page: Page, compared: Study):
+    """Every agreement's means and every changed user with both lists; a list's relevant items are marked, and only those."""
+    marked = items = 0
+    for protocol in compared.protocols:
+        for one in compared.agreements[protocol]:
+            assert f"{one.ranker} and {one.against}" in page.text
+            for measure in ("overlap@10", "rbo", "tau"):
+                spread = one.measures[measure]
+                assert spread is not None and f"{spread.mean:.3f}".removeprefix("0").replace("-", "−") in page.text
+        for changes in compared.changes[protocol]:
+            for change in (*changes.gains, *changes.losses):
+                assert f"user {change.id}: {change.value:.4f} against".replace(" 0.", " .") in page.text
+                for listed in (*change.top, *change.top_against):
+                    items += 1
+                    marked += listed.grade > 0
+                    assert f"Item {listed.id[1:]}" in page.text
+    lists = [attributes for attributes in page.attributes("li") if attributes.get("class") == "hit"]
+    assert len(lists) == marked > 100
+    assert items > 2 * marked
+    assert len(page.attributes("details")) == 2 * 3 * 2
+    for group in compared.activity["paper"]:
+        assert f"{group.name} liked ({group.num_users} users)" in page.text
+    for share in compared.popularity.liked:
+        assert f"{100 * share:.1f} %" in page.text
+
+
+def test_two_rankers_or_a_baseline_are_drawn_as_pairs_and_others_as_a_table():
+    """A table of rankers by rankers needs every pair of three or more; its cells say what the study says."""
+    against = study(metrics=("AP",), baseline="knn")
+    drawn = Page(agreement_matrix(against.agreements["paper"], "x")).drawn
+    assert "popular and knn" in drawn and "RBO" in drawn
+    every = study(metrics=("AP",)).agreements["paper"]
+    drawn = Page(agreement_matrix(every, "x")).drawn
+    assert " and " not in drawn
+    spread = every[0].measures["rbo"]
+    assert spread is not None and f"{spread.mean:.2f}".removeprefix("0") in drawn
+
+
 def test_the_same_study_gives_the_same_bytes_and_no_date_of_its_own(compared: Study):
-    assert render_report(compared) == render_report(study(metrics=("nDCG@10", "AP")))
+    """Of three rankers, two metrics and two protocols they are far fewer than a million."""
+    text = render_report(compared)
+    assert text == render_report(study(metrics=("nDCG@10", "AP")))
+    assert len(text.encode()) < 800_000
     assert "on 1 May" in render_report(compared, date="Made on 1 May")
 
 
