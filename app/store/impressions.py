@@ -157,8 +157,9 @@ class ImpressionLog:
                 self._is_asked = False
             ask = bool(self._waiting) and not self._is_asked
             self._is_asked |= ask
+            within = 0.0 if len(self._waiting) >= self._at_once else None
         if ask:
-            self._ask(within=0.0 if error is None or refused else _RETRY_SECONDS)
+            self._ask(within=within if error is None or refused else _RETRY_SECONDS)
 
     def _ask(self, *, within: float | None = None) -> None:
         attempt = _Attempt(self, is_asked=True)

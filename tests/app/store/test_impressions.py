@@ -159,6 +159,24 @@ def test_those_of_one_thread_are_written_in_their_order_a_thousand_at_a_time(dat
     writer.close()
 
 
+def test_those_that_come_while_others_are_written_wait_for_company_too(database):
+    """Else a busy service would write without a pause, a few at a time."""
+    writer = Writer(database, linger=1000)
+    log = ImpressionLog(writer)
+    log.record(impression(0))
+
+    def meanwhile(_) -> None:
+        log.record(impression(1))
+
+    writer.submit(meanwhile).result(SECONDS)
+    until(lambda: log.num_waiting == 1)
+    sleep(0.05)
+    assert (written(database), writer.num_transactions) == (["r0"], 1)
+    log.close()
+    assert (written(database), writer.num_transactions) == (["r0", "r1"], 2)
+    writer.close()
+
+
 def test_nothing_waiting_needs_no_flush(tmp_path):
     database = Database(f"sqlite:///{tmp_path / 'irgan.db'}")
     writer = Writer(database)
