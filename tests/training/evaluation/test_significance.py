@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from types import SimpleNamespace
 
@@ -144,6 +145,68 @@ def test_a_comparison_counts_users_and_measures_the_effect():
     assert found.difference == pytest.approx(0.06)
     assert found.effect_size == pytest.approx(0.06 / np.std([0.2, 0.2, -0.1, 0, 0], ddof=1))
     assert found.p_values["randomisation"] == pytest.approx(0.5)  # of 8 patterns, ±.5 and ±.3 are as extreme, ±.1 is not
+
+
+THREE = {
+    "a": {"AP": np.array([0.9, 0.5, 0.3, 0.8, 0.1]), "P@5": np.array([0.2, 0.4, 0.4, 0.0, 0.6])},
+    "b": {"AP": np.array([0.4, 0.6, 0.1, 0.5, 0.06]), "P@5": np.array([0.2, 0.2, 0.4, 0.2, 0.0])},
+    "c": {"AP": np.array([0.2, 0.75, 0.0, 0.42, 0.45]), "P@5": np.array([0.0, 0.2, 0.4, 0.2, 0.2])},
+}
+"""Five users; no two differences of AP are of the same size, and several of P@5 are none."""
+
+
+def by_hand(differences: list[float]) -> tuple[float, float, float, tuple[int, int, int]]:
+    """Effect size, randomisation p, t-test p (4 degrees of freedom, in closed form), and users better, worse and equal."""
+    mean = sum(differences) / 5
+    deviation = math.sqrt(sum((d - mean) ** 2 for d in differences) / 4)
+    patterns = [abs(sum(sign * d for sign, d in zip(signs, differences, strict=True))) for signs in product((1, -1), repeat=5)]
+    randomisation = sum(total >= abs(sum(differences)) - 1e-9 for total in patterns) / 32
+    angle = math.atan(abs(mean) / (deviation / math.sqrt(5)) / 2)
+    t = 1 - math.sin(angle) * (1 + math.cos(angle) ** 2 / 2)
+    counts = sum(d > 1e-9 for d in differences), sum(d < -1e-9 for d in differences), sum(abs(d) < 1e-9 for d in differences)
+    return mean / deviation, randomisation, t, counts
+
+
+def signed_ranks_p(differences: list[float]) -> float:
+    """Wilcoxon's p by its definition: of all patterns of signs, how many have rank sums at least as uneven."""
+    order = sorted(range(5), key=lambda user: abs(differences[user]))
+    rank = {user: place + 1 for place, user in enumerate(order)}
+    total = abs(sum(math.copysign(rank[user], differences[user]) for user in range(5)))
+    return (
+        sum(abs(sum(sign * place for place, sign in enumerate(signs, 1))) >= total for signs in product((1, -1), repeat=5)) / 32
+    )
+
+
+def holm_by_hand(p_values: list[float]) -> list[float]:
+    """Step by step: the smallest times their number, the next times one less, never less than the one before, at most 1."""
+    adjusted, so_far = [0.0] * len(p_values), 0.0
+    for done, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        so_far = max(so_far, min(1.0, p_values[place] * (len(p_values) - done)))
+        adjusted[place] = so_far
+    return adjusted
+
+
+def test_all_pairs_of_three_rankers_are_as_worked_by_hand():
+    """Every figure of six comparisons from its definition, without SciPy; Holm over all six."""
+    found = compare_rankers(THREE, ["AP", "P@5"])
+    assert [(c.metric, c.ranker, c.against) for c in found] == [
+        (metric, *pair) for metric in ("AP", "P@5") for pair in (("a", "b"), ("a", "c"), ("b", "c"))
+    ]
+    for c in found:
+        differences = [float(x - y) for x, y in zip(THREE[c.ranker][c.metric], THREE[c.against][c.metric], strict=True)]
+        effect, randomisation, t, counts = by_hand(differences)
+        assert c.effect_size == pytest.approx(effect)
+        assert c.p_values["randomisation"] == pytest.approx(randomisation)
+        assert c.p_values["t"] == pytest.approx(t)
+        assert (c.num_better, c.num_worse, c.num_equal) == counts
+        if c.metric == "AP":
+            assert c.p_values["wilcoxon"] == pytest.approx(signed_ranks_p(differences))
+    for test in ("randomisation", "t", "wilcoxon"):
+        assert [c.p_holm[test] for c in found] == pytest.approx(holm_by_hand([c.p_values[test] for c in found]))
+    first = found[0]
+    assert (first.difference, first.family) == (pytest.approx(0.188), 6)
+    assert (first.num_better, first.num_worse, first.num_equal) == (4, 1, 0)
+    assert [c.num_equal for c in found] == [0, 0, 0, 2, 1, 3]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_the_order_of_rankers_does_not_matter():
