@@ -85,6 +85,9 @@ def plan(
 ) -> Plan:
     """How many units it takes to find a difference of a given size, by tea-tasting's power analysis.
 
+    The treatment is taken to spread as an effect makes it: shares of units as their share says, other metrics in proportion to the
+    mean, which is the least that leaves the power as planned when the effect multiplies what units have.
+
     Args:
         baseline: the metric's value in the control, over 0.
         minimum_effect: the smallest difference worth knowing of, as a part of the baseline.
@@ -113,14 +116,18 @@ def plan(
         traffic=traffic,
         looks=looks,
     )
-    spread = math.sqrt(baseline * (1.0 - baseline)) if deviation is None else deviation
+    raised = baseline * (1.0 + minimum_effect)
+    if deviation is None:
+        spread, raised_spread = (math.sqrt(share * (1.0 - share)) for share in (baseline, min(raised, 1.0)))
+    else:
+        spread, raised_spread = deviation, deviation * (1.0 + minimum_effect)
     each_level = simultaneous_level(level, len(weights) - 1)
     shares = [weight / math.fsum(weights) for weight in weights]
     needed = [
         pair_units(
             baseline=baseline,
             minimum_effect=minimum_effect,
-            deviation=spread,
+            deviations=(spread, raised_spread),
             level=each_level,
             power=power,
             ratio=share / shares[0],
@@ -153,7 +160,14 @@ def plan(
 
 
 def pair_units(
-    *, baseline: float, minimum_effect: float, deviation: float, level: float, power: float, ratio: float, correlation: float
+    *,
+    baseline: float,
+    minimum_effect: float,
+    deviations: tuple[float, float],
+    level: float,
+    power: float,
+    ratio: float,
+    correlation: float,
 ) -> float:
     """Units of control and treatment together, of whom the treatment has `ratio` for each of the control."""
     metric = Mean(
@@ -167,11 +181,13 @@ def pair_units(
         ratio=ratio,
         rel_effect_size=minimum_effect,
     )
+    # tea-tasting plans with one variance; this one gives the difference of means the error that the two variances give it.
+    variance = (ratio * deviations[0] ** 2 + deviations[1] ** 2) / (ratio + 1.0)
     known = Aggregates(
         count_=2,  # only asked for where units are given
         mean_={"value": baseline, "before": 0.0},
-        var_={"value": deviation**2, "before": 1.0},
-        cov_={("before", "value"): correlation * deviation},
+        var_={"value": variance, "before": 1.0},
+        cov_={("before", "value"): correlation * math.sqrt(variance)},
     )
     try:
         (result,) = metric.solve_power_from_aggregates(known, "n_obs")

@@ -18,12 +18,12 @@ def irgan(*arguments: str) -> str:
 
 
 def test_the_table_says_units_and_days():
-    """Telling .1 from .12 at 80% power takes (1.96 + .8416)² · .09 · 4 / .02² = 7,064 units; 1,000 a day of whom half take part, 15 days."""
+    """Telling .1 from .12 takes (1.96 + .8416)² · 2 · (.1 · .9 + .12 · .88) / .02² = 7,676 units, and 16 days at 500 a day."""
     output = irgan("--baseline", "0.1", "--minimum-effect", "0.2", "--units-a-day", "1000", "--traffic", "0.5")
     lines = output.splitlines()
     assert "0.1 from 0.12 (a difference of 20%)" in lines[0]
-    assert lines[2].split()[-2:] == ["7,064", "15"]
-    assert "3,532, 3,532" in lines[-1]
+    assert lines[2].split()[-2:] == ["7,678", "16"]
+    assert "3,839, 3,839" in lines[-1]
 
 
 def test_json_has_the_plans_fields():
