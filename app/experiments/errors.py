@@ -1,6 +1,7 @@
 """Errors of experiments.
 
 ExperimentError (a `ServiceError`; exit code 2)
+├── DefinitionInvalid     what is to define an experiment cannot be read, or is not valid
 ├── UnknownExperiment     there is none by that name
 ├── WrongState            what was asked cannot be done in the experiment's state
 ├── LayerFull             the layer's other experiments leave too little room
@@ -20,6 +21,10 @@ class ExperimentError(ServiceError):
     """An experiment cannot do what was asked; it is as it was."""
 
     exit_code = 2
+
+
+class DefinitionInvalid(ExperimentError):
+    """What is to define an experiment cannot be read, or is not valid."""
 
 
 class UnknownExperiment(ExperimentError):

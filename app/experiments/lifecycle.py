@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +20,7 @@ from app.experiments.layers import free_share, resized
 from app.experiments.rankers import resolved
 from app.experiments.spans import Spans, union
 from app.releases import ReleaseStore
-from app.store import Database, ExperimentRecord, ExperimentRecords, State
+from app.store import Database, ExperimentChange, ExperimentRecord, ExperimentRecords, State
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,15 @@ class Experiments:
         """
         return _known(self._records.get(name), name)
 
+    def history(self, name: str) -> list[ExperimentChange]:
+        """What happened to one, oldest first.
+
+        Raises:
+            UnknownExperiment: there is none by that name.
+        """
+        self.get(name)
+        return self._records.changes(name)
+
     def create(self, definition: Experiment) -> KeptExperiment:
         """Keep a draft of one.
 
@@ -117,9 +127,7 @@ class Experiments:
             ReleaseUnsuitable: a variant's release is not published, or does not answer the surface's questions.
             SurfaceTaken, LayerFull: other experiments exclude it, or leave too little room.
         """
-        with self._database.begin() as connection:
-            one, others = self._one_and_running(connection, name)
-            _expect(one, "start", "draft", "stopped")
+        with self._changing(name, "start", "draft", "stopped") as (connection, one, others):
             definition, former = one.definition, one.allocation
             releases = resolved(definition, self._releases, {} if former is None else former.releases)
             _check_surface(one, others)
@@ -148,9 +156,7 @@ class Experiments:
         Raises:
             UnknownExperiment, WrongState: there is none, or it is not running.
         """
-        with self._database.begin() as connection:
-            one, _ = self._one_and_running(connection, name)
-            _expect(one, "stop", "running")
+        with self._changing(name, "stop", "running") as (connection, one, _):
             self._records.change(connection, one.record, "stop", state="stopped", ended=datetime.now(UTC))
         return self.get(name)
 
@@ -175,9 +181,7 @@ class Experiments:
             ChangeInvalid: the definition does not allow it.
             LayerFull: other experiments leave too little room.
         """
-        with self._database.begin() as connection:
-            one, others = self._one_and_running(connection, name)
-            _expect(one, "change", "draft", "running", "stopped")
+        with self._changing(name, "change", "draft", "running", "stopped") as (connection, one, others):
             definition = _changed(one.definition, weights, traffic, overrides)
             allocation = new = one.allocation
             if allocation is not None and one.state == "running":
@@ -208,8 +212,7 @@ class Experiments:
         Returns:
             Whether it was done.
         """
-        with self._database.begin() as connection:
-            one, _ = self._one_and_running(connection, name)
+        with self._changing(name, "reallocate", "draft", "running", "stopped", "concluded") as (connection, one, _):
             if one.state != "running" or one.record.revision != revision or one.allocation is None:
                 return False
             new = one.allocation.with_weights(weights)
@@ -228,9 +231,7 @@ class Experiments:
             UnknownExperiment, WrongState: there is none, or it was never started, or is concluded already.
             ChangeInvalid: it has no such variant.
         """
-        with self._database.begin() as connection:
-            one, _ = self._one_and_running(connection, name)
-            _expect(one, "conclude", "running", "stopped")
+        with self._changing(name, "conclude", "running", "stopped") as (connection, one, _):
             variants = [variant.name for variant in one.definition.variants]
             if winner is not None and winner not in variants:
                 raise ChangeInvalid(f"{name!r} has no variant {winner!r}; there are {', '.join(variants)}, or none")
@@ -247,12 +248,18 @@ class Experiments:
             )
         return self.get(name)
 
-    def _one_and_running(self, connection: Connection, name: str) -> tuple[KeptExperiment, list[KeptExperiment]]:
-        """An experiment, and the others that run."""
-        records = self._records.in_transaction(connection)
-        found = next((record for record in records if record.name == name), None)
-        others = [record for record in records if record.state == "running" and record.name != name]
-        return _known(found, name), [KeptExperiment(record) for record in others]
+    @contextmanager
+    def _changing(
+        self, name: str, verb: str, *states: State
+    ) -> Iterator[tuple[Connection, KeptExperiment, list[KeptExperiment]]]:
+        """A transaction with an experiment in one of these states, and the others that run."""
+        self.get(name)  # no store is made to say that it holds nothing
+        with self._database.begin() as connection:
+            records = self._records.in_transaction(connection)
+            one = _known(next((record for record in records if record.name == name), None), name)
+            _expect(one, verb, *states)
+            others = [record for record in records if record.state == "running" and record.name != name]
+            yield connection, one, [KeptExperiment(record) for record in others]
 
 
 def _known(record: ExperimentRecord | None, name: str) -> KeptExperiment:
