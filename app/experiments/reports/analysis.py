@@ -154,7 +154,7 @@ def _comparison(
     found = sequence(pairs, level=level)
     fixed = [difference(control, treatment, level=level) for control, treatment in pairs]
     last, last_fixed = found[-1], fixed[-1]
-    is_relative = last.relative is not None
+    is_relative, reduction = last.relative is not None, last_fixed.variance_reduction
     state = None
     if asked.margin is not None:
         told = guardrail(pairs, margin=asked.margin, better=metric.better, level=level)
@@ -175,8 +175,8 @@ def _comparison(
         level=level,
         fixed_interval=_pair(last_fixed.interval),
         fixed_relative_interval=_pair(last_fixed.relative_interval),
-        fixed_p_value=last_fixed.p_value,
-        variance_reduction=last_fixed.variance_reduction,
+        fixed_p_value=None if last_fixed.p_value is None else float(last_fixed.p_value),
+        variance_reduction=None if reduction is None else float(reduction),
         guardrail=state,
         units_needed=units_needed(last, level, experiment.minimum_effect, experiment.power),
         problem=last.problem,
@@ -244,4 +244,6 @@ def meaning(metric: Metric, unit: str) -> str:
 
 
 def _pair(interval: Interval | None) -> Pair | None:
-    return None if interval is None else [interval.low, interval.high]
+    return (
+        None if interval is None else [float(interval.low), float(interval.high)]
+    )  # of tea-tasting they are a kind of their own

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 def part(value: float, *, signed: bool = False) -> str:
     """A part of a whole, in per cent: two digits and more where it is small."""
+    if value == 0:
+        return "0%"
     percent = 100.0 * value
     places = 1 if abs(percent) < 99.95 else 0
-    if percent and abs(percent) < 0.1:
+    if abs(percent) < 0.1:
         places = 2
     text = f"{percent:+,.{places}f}" if signed else f"{percent:,.{places}f}".removesuffix(".0")
     return f"{text.replace('-', '−')}%"
@@ -17,10 +19,12 @@ def part(value: float, *, signed: bool = False) -> str:
 
 def number(value: float, *, signed: bool = False) -> str:
     """Four significant digits, without an exponent where people can do without."""
+    if value == 0:
+        return "0"
     size = abs(value)
     if size >= 1000:
         text = f"{value:{'+' if signed else ''},.0f}"
-    elif size >= 1e-4 or value == 0:
+    elif size >= 1e-4:
         text = f"{value:{'+' if signed else ''}.4g}"
     else:
         text = f"{value:{'+' if signed else ''}.2g}"
