@@ -164,8 +164,9 @@ def _read(logged: str, target: str, options: LoggedOptions) -> tuple[LoggedActio
             table = PolicyTable.read(file, item_column=options.item_column, position_column=options.position_column)
             policy, log = table.policy(load_logged(logged, replace(of_log, key_columns=table.keys)))
             return log, policy, None
+    log = load_logged(logged, of_log)
     shown = load_shown(target, of_target)
-    policy, log = shown_policy(shown, load_logged(logged, of_log))
+    policy, log = shown_policy(shown, log)
     return log, policy, shown
 
 

@@ -25,6 +25,10 @@ _MOST_VALUES = 1_000
 """Distinct texts of a feature that are told apart, the most frequent first."""
 _PRIOR_DEVIATION = 1.0
 """Of the coefficients: features change the odds of a reward by a factor of e, more or less; few clicks tell little against it."""
+_TOGETHER = 0.5
+"""The same of what a context and an action bring together, in parts of it: most of what there is to know is simpler."""
+_MOST_TOGETHER = 100_000
+"""Coefficients of that sort; where there would be more, contexts and actions just add up."""
 _TREES: dict[str, Any] = {
     "num_leaves": 15,
     "learning_rate": 0.05,
@@ -99,19 +103,30 @@ Fit = Callable[[Features, LoggedActions, np.ndarray], RewardModel]
 
 @dataclass(frozen=True, slots=True)
 class LinearModel:
-    """A sum of what the context brings and what the action brings; through the logistic function where rewards are 0 or 1."""
+    """What the context brings, what the action brings and what they bring together, through the logistic function if rewards are 0 or 1."""
 
+    features: Features
     of_contexts: np.ndarray
     of_actions: np.ndarray
+    together_AF: np.ndarray | None
     is_logistic: bool
 
     def of(self, context_rows: np.ndarray, action_rows: np.ndarray) -> np.ndarray:
         """See `RewardModel`."""
-        return self._mean(self.of_contexts[context_rows] + self.of_actions[action_rows])
+        sums = self.of_contexts[context_rows] + self.of_actions[action_rows]
+        if self.together_AF is not None:
+            sums = (
+                sums
+                + _together(self.features.contexts[context_rows], action_rows, len(self.of_actions)) @ self.together_AF.ravel()
+            )
+        return self._mean(sums)
 
     def of_all(self, context_rows: np.ndarray) -> np.ndarray:
         """See `RewardModel`."""
-        return self._mean(self.of_contexts[context_rows, None] + self.of_actions)
+        sums = self.of_contexts[context_rows, None] + self.of_actions
+        if self.together_AF is not None:
+            sums = sums + self.features.contexts[context_rows] @ self.together_AF.T
+        return self._mean(sums)
 
     def _mean(self, sums: np.ndarray) -> np.ndarray:
         return 1.0 / (1.0 + np.exp(-sums)) if self.is_logistic else sums
@@ -121,14 +136,17 @@ def fit_linear(features: Features, log: LoggedActions, rows: np.ndarray) -> Rewa
     """Logistic regression of rewards that are 0 or 1, ridge regression of others, both with a normal prior of the coefficients."""
     from sklearn.linear_model import LogisticRegression, Ridge  # noqa: PLC0415 - heavy
 
-    rewards = log.rewards_N[rows]
-    num_contexts, num_actions, num_features = features.contexts.shape[0], len(log.actions), features.contexts.shape[1]
+    rewards, action_rows = log.rewards_N[rows], log.action_rows_N[rows]
+    (num_contexts, num_features), num_actions = features.contexts.shape, len(log.actions)
     is_logistic = bool(np.isin(log.rewards_N, (0.0, 1.0)).all())
     if np.ptp(rewards) == 0:
-        return LinearModel(np.full(num_contexts, rewards[0]), np.zeros(num_actions), is_logistic=False)
-    design = sparse.hstack(
-        [features.contexts[features.context_rows_N[rows]], features.actions[log.action_rows_N[rows]]], format="csr"
-    )
+        return LinearModel(features, np.full(num_contexts, rewards[0]), np.zeros(num_actions), None, is_logistic=False)
+    contexts = features.contexts[features.context_rows_N[rows]]
+    blocks = [contexts, features.actions[action_rows]]
+    has_together = num_actions * num_features <= _MOST_TOGETHER
+    if has_together:
+        blocks.append(_TOGETHER * _together(contexts, action_rows, num_actions))
+    design = sparse.hstack(blocks, format="csr")
     if is_logistic:
         model = LogisticRegression(C=_PRIOR_DEVIATION**2, max_iter=1_000).fit(design, rewards.astype(np.int64))
         weights, intercept, scale = model.coef_[0], float(model.intercept_[0]), 1.0
@@ -137,10 +155,22 @@ def fit_linear(features: Features, log: LoggedActions, rows: np.ndarray) -> Rewa
         scale = float(rewards.std())
         model = Ridge(alpha=1.0 / _PRIOR_DEVIATION**2).fit(design, rewards / scale)
         weights, intercept = model.coef_, float(model.intercept_)
+    of_contexts, of_actions, together = np.split(scale * weights, [num_features, num_features + features.actions.shape[1]])
     return LinearModel(
-        scale * (features.contexts @ weights[:num_features] + intercept),
-        scale * (features.actions @ weights[num_features:]),
+        features,
+        features.contexts @ of_contexts + scale * intercept,
+        features.actions @ of_actions,
+        _TOGETHER * together.reshape(num_actions, num_features) if has_together else None,
         is_logistic,
+    )
+
+
+def _together(contexts: sparse.csr_matrix, action_rows: np.ndarray, num_actions: int) -> sparse.csr_matrix:
+    """Each row's context in the columns of its action, sparse [·, A · F]."""
+    num_rows, num_features = contexts.shape
+    shifts = np.repeat(action_rows * num_features, np.diff(contexts.indptr))
+    return sparse.csr_matrix(
+        (contexts.data, contexts.indices + shifts, contexts.indptr), shape=(num_rows, num_actions * num_features)
     )
 
 
