@@ -149,22 +149,23 @@ def _looked_at(users: str, units: int, num_simulations: int, seed: int, variants
     return FalsePositives(users, units, num_simulations, share_of(shown), share_of(naive))
 
 
-def coverage(num_simulations: int = 10_000, *, seed: int = SEED) -> Iterator[Coverage]:
-    """Experiments with a true difference of 10%, looked at once."""
-    populations_ = (
+def coverage(num_simulations: int = 10_000, *, small: bool = True, seed: int = SEED) -> Iterator[Coverage]:
+    """Experiments with a true difference of 10%, looked at once; also where samples are small or have few events, if wanted."""
+    kinds = (
         ("conversion, 10%", populations.binary(0.1)),
         ("revenue, skewed", populations.skewed),
         ("clicks per impression", populations.quotient),
         ("a mean with CUPED", populations.with_before),
         ("clicks per impression with CUPED", populations.quotient_with_before),
     )
-    sizes = [(users, draw, control, control) for users, draw in populations_ for control in (1_000, 100, 30)]
-    sizes += [
-        ("conversion, 1%", populations.binary(0.01), 1_000, 1_000),
-        ("conversion, 1%", populations.binary(0.01), 100, 100),
-        ("conversion, 1%, variants 9 to 1", populations.binary(0.01), 9_000, 1_000),
-        ("revenue, skewed, variants 9 to 1", populations.skewed, 9_000, 1_000),
-    ]
+    sizes = [(users, draw, units, units) for users, draw in kinds for units in ((1_000, 100, 30) if small else (1_000,))]
+    if small:
+        sizes += [
+            ("conversion, 1%", populations.binary(0.01), 1_000, 1_000),
+            ("conversion, 1%", populations.binary(0.01), 100, 100),
+            ("conversion, 1%, variants 9 to 1", populations.binary(0.01), 9_000, 1_000),
+            ("revenue, skewed, variants 9 to 1", populations.skewed, 9_000, 1_000),
+        ]
     for users, draw, control, treatment in sizes:
         held = _covered(draw, (control, treatment), num_simulations, seed)
         yield Coverage(users, control, treatment, num_simulations, *held)
