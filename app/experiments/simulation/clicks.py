@@ -52,3 +52,16 @@ def clicked(grades_NK: np.ndarray, model: ClickModel, rng: np.random.Generator) 
     stopped_before_NK = np.cumsum(stop_NK, axis=1) - stop_NK
     read_NK: np.ndarray = click_NK & (stopped_before_NK == 0)
     return read_NK
+
+
+def click_chances(grades_NK: np.ndarray, model: ClickModel) -> np.ndarray:
+    """The chance of a click at each position, exactly, float64 [N, K].
+
+    Args:
+        grades_NK: as in `clicked`.
+        model: who clicks.
+    """
+    click_NK, stop_NK = np.array(model.click_G)[grades_NK], np.array(model.stop_G)[grades_NK]
+    going_on_NK = np.cumprod(1.0 - click_NK * stop_NK, axis=1)
+    chances_NK: np.ndarray = click_NK * np.concatenate([np.ones((len(grades_NK), 1)), going_on_NK[:, :-1]], axis=1)
+    return chances_NK

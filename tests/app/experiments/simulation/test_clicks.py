@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.experiments.interleaving import METHODS, Method, credit, interleave
-from app.experiments.simulation import CLICK_MODELS, ClickModel, clicked, differences
+from app.experiments.simulation import CLICK_MODELS, ClickModel, click_chances, clicked, differences
 
 
 def chance(pattern: tuple[bool, ...], grades: tuple[int, ...], model: ClickModel) -> float:
@@ -40,6 +40,15 @@ def test_clicks_have_the_chances_of_the_model(name: str) -> None:
         assert abs(found - expected) <= 5.0 * np.sqrt(expected * (1.0 - expected) / size) + 1e-12
         total += expected
     assert total == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", CLICK_MODELS)
+def test_the_chance_of_a_click_at_a_position_is_exact(name: str) -> None:
+    """The sum of the chances of all patterns with a click there."""
+    model, grades = CLICK_MODELS[name], (2, 4, 0, 3)
+    patterns = np.array(list(product((False, True), repeat=4)))
+    expected_K = np.array([chance(tuple(pattern), grades, model) for pattern in patterns]) @ patterns
+    np.testing.assert_allclose(click_chances(np.array([grades]), model)[0], expected_K)
 
 
 def test_a_perfect_reader_clicks_on_all_that_is_best_and_on_nothing_that_is_worst() -> None:
