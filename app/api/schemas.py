@@ -106,6 +106,7 @@ class RecommendationRequest(_Ranking, _InSession):
     """A question: for a known user, or for anyone with the history given. With neither, popularity answers."""
 
     user: Id | None = None
+    """Who asks. Where a history is given too, that alone is ranked by, and the user only says which variant of an experiment answers."""
     history: list[HistoryItem] | None = None
     """What the person has had; of an item that stands there twice the later entry counts. Unknown items are ignored and named in the answer."""
     exclude: list[Id] = []
@@ -115,16 +116,10 @@ class RecommendationRequest(_Ranking, _InSession):
     filters: dict[str, FieldFilter] = Field(default={}, max_length=50)
     """By field: a value, a list of values of which any will do, or a range `{"gte": …, "lte": …}`. All must hold."""
 
-    @model_validator(mode="after")
-    def _one_source(self) -> RecommendationRequest:
-        if self.user is not None and self.history is not None:
-            raise ValueError("give user or history, not both")
-        return self
-
     def query(self) -> Query:
         """The question in the terms of retrieval."""
         return Query(
-            user=self.user,
+            user=self.user if self.history is None else None,
             history=[(event.item, float("nan") if event.rating is None else event.rating) for event in self.history or ()],
             k=self.k,
             exclude=self.exclude,

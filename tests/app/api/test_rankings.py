@@ -56,6 +56,12 @@ def test_what_a_user_has_had_is_left_out_unless_asked_for(client, release):
     assert [row for row in with_seen if row not in had] == without[: len(with_seen) - len(had & set(with_seen))]
 
 
+def test_of_somebody_who_is_named_beside_a_history_the_history_ranks(client):
+    """Also where the ranker knows the user, and where the history is empty."""
+    for history in ([{"item": "i5", "rating": 5.0}, {"item": "i8"}], []):
+        assert ask(client, user="u3", history=history).json()["items"] == ask(client, history=history).json()["items"]
+
+
 def test_a_history_ranks_for_somebody_never_seen(client, release):
     expected = full_ranking(release, Histories.of([[5, 8, 13]], [[5.0, 4.0, 1.0]]))[0]
     history = [{"item": "i5", "rating": 5}, {"item": "i8", "rating": 4}, {"item": "i13", "rating": 1}]
