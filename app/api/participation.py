@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from app.api.metrics import Metrics
 from app.experiments.definition import Surface
-from app.experiments.interleaving import Interleaved, interleave
+from app.experiments.interleaving import Interleaved, Method, interleave
 from app.experiments.live import LiveExperiments
 from app.experiments.plan import OVERRIDE_HEADER, Assigned, Part
 from app.releases import LiveRelease, Release
@@ -128,6 +128,34 @@ class Participation:
             self._fell_back(part, champion, error)
             return Turn(assigned, ((champion, answer),), is_fallback=True)
         return Turn(assigned, list(zip(releases, answers, strict=True)))
+
+    async def continued(
+        self,
+        names: Sequence[str],
+        assigned: Assigned | None,
+        live: LiveRelease,
+        suits: Callable[[Release], bool],
+        ask: Callable[[Any], Awaitable[Answer]],
+    ) -> Turn[Any, Answer] | None:
+        """Ask what has answered before; None where that is there no more.
+
+        Args:
+            names: NAME/VERSION of the releases.
+            assigned: the part in an experiment; it is left out where other releases than these stand for it.
+            live: holds the releases.
+            suits: whether a release answers this kind of question.
+            ask: asks a release.
+
+        Raises:
+            Exception: whatever `ask` raises.
+        """
+        releases = [release for name in names if (release := live.find(name)) is not None and suits(release)]
+        if len(releases) < len(names):
+            return None
+        answers = list(zip(releases, await asyncio.gather(*map(ask, releases)), strict=True))
+        if assigned is None or assigned.part.releases == tuple(names):
+            return Turn(assigned, answers)
+        return Turn(assigned, answers, is_fallback=True) if releases == [live.current] else Turn(None, answers)
 
     def ranked_together(
         self,
@@ -265,18 +293,17 @@ class Participation:
         self._failed[variant] = reason
 
 
-def mixed(turn: Turn[Any, Any], rankings: Sequence[Sequence[Hashable]], k: int, request_id: str) -> Interleaved:
-    """Several rankings as one; the request's id is what chance depends on, so that it can be told again.
+def mixed(method: Method, rankings: Sequence[Sequence[Hashable]], k: int, seed: str) -> Interleaved:
+    """Several rankings as one.
 
     Args:
-        turn: what ranked.
+        method: how.
         rankings: ids, best first, of each variant.
         k: how many items to answer.
-        request_id: of the answer.
+        seed: what chance depends on, the request's id, so that it can be told again.
     """
-    assert turn.assigned is not None and turn.assigned.part.method is not None
-    seed = int.from_bytes(blake2b(request_id.encode(), digest_size=8).digest(), "big")
-    return interleave(rankings, k, np.random.default_rng(seed), turn.assigned.part.method)
+    number = int.from_bytes(blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return interleave(rankings, k, np.random.default_rng(number), method)
 
 
 class _NotReady(Exception):

@@ -51,7 +51,7 @@ async def recommend_to_user(
     question = Question(
         user=user_id, k=query.k, exclude_seen=query.exclude_seen, filters=query.conditions(), diversity=query.diversity
     )
-    return await _answered(request, question, query.session)
+    return await _answered(request, question, user_id, query.session)
 
 
 @router.post(
@@ -91,7 +91,7 @@ async def recommend(
     settings: Settings = request.app.state.settings
     if isinstance(body, schemas.RecommendationRequest):
         _check_lists(settings, body, "body")
-        return await _answered(request, body.query(), body.session)
+        return await _answered(request, body.query(), body.user, body.session)
     check_limit(settings, len(body.requests), "max_batch", "body.requests")
     for position, one in enumerate(body.requests):
         check_limit(settings, one.k, "max_k", f"body.requests.{position}.k")
@@ -145,7 +145,7 @@ async def similar_items(
     return Response(_encoded(request, turn, told), media_type="application/json")
 
 
-async def _answered(request: Request, question: Question, session: str | None) -> Response:
+async def _answered(request: Request, question: Question, user: str | None, session: str | None) -> Response:
     place = "query.k" if request.method == "GET" else "body.k"
     check_limit(request.app.state.settings, question.k, "max_k", place)
     live: LiveRelease = request.app.state.live
@@ -159,9 +159,9 @@ async def _answered(request: Request, question: Question, session: str | None) -
             return (await asyncio.to_thread(_rank_all, release, [asked]))[0]
         return await gathering.ask(release.recommender.recommend_all, asked)
 
-    assigned = participation.assigned(request, "recommendations", question.user, session)
+    assigned = participation.assigned(request, "recommendations", user, session)
     turn = await participation.ranked(assigned, live, champion, _recommends, ask)
-    told = _Told("recommendations", request.scope["state"]["request_id"], question.k, question.user, session)
+    told = _Told("recommendations", request.scope["state"]["request_id"], question.k, user, session)
     return Response(_encoded(request, turn, told), media_type="application/json")
 
 
@@ -244,7 +244,8 @@ def _mixed(turn: Turn[RecommenderRelease, Ranking], told: _Told) -> tuple[Interl
         rankings.append([ids[row] for row in rows])
         scored = zip(rankings[-1], rows, ranking.scores.tolist(), strict=True)
         cards.append({item: (release.cards.fragment(row), score) for item, row, score in scored})
-    shown = mixed(turn, rankings, told.k, told.request_id)
+    assert turn.assigned is not None and turn.assigned.part.method is not None
+    shown = mixed(turn.assigned.part.method, rankings, told.k, told.request_id)
     chosen = [cards[team][item] for item, team in zip(shown.items, shown.teams, strict=True)]
     return shown, as_ranked([fragment for fragment, _ in chosen], [score for _, score in chosen])
 

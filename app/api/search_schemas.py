@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from app.api.schemas import FieldFilter, Id, RankedItem, Strict
+from app.api.schemas import AskedBy, FieldFilter, Id, RankedItem, Strict
 from app.bundle import FusionMethod, Mode
 
 
@@ -19,8 +19,8 @@ class FusionChoice(Strict):
     """What the dense ranking weighs."""
 
 
-class SearchBody(Strict):
-    """A search."""
+class SearchBody(AskedBy):
+    """A search. Without `user`, the one it is personalised for counts as who asks."""
 
     query: str
     """What is looked for, in words."""
@@ -78,6 +78,7 @@ class SearchAnswer(BaseModel):
                     "release": "irgan-text/2026-11-25",
                     "experiment": None,
                     "variant": None,
+                    "fallback": None,
                     "mode": "hybrid",
                     "personalised": False,
                     "total": 5183,
@@ -104,7 +105,11 @@ class SearchAnswer(BaseModel):
     release: str
     """`NAME/VERSION` of the bundle that answered."""
     experiment: str | None = None
+    """The experiment that this answer is part of, if any."""
     variant: str | None = None
+    """Of the experiment, what the user or session is assigned to; `interleaved` where the answer mixes all variants."""
+    fallback: Literal["champion"] | None = None
+    """`champion` where it ranked in the place of the variant's release, which failed."""
     mode: Mode
     """What ranked."""
     personalised: bool
@@ -128,7 +133,7 @@ class Candidate(Strict):
     text: str | None = None
 
 
-class RerankBody(Strict):
+class RerankBody(AskedBy):
     """Candidates of one query."""
 
     candidates: list[Candidate] = Field(min_length=1)
@@ -168,7 +173,11 @@ class RerankAnswer(BaseModel):
     ranker: str
     release: str
     experiment: str | None = None
+    """The experiment that this answer is part of, if any."""
     variant: str | None = None
+    """Of the experiment, what the user or session is assigned to; `interleaved` where the answer mixes all variants."""
+    fallback: Literal["champion"] | None = None
+    """`champion` where it ranked in the place of the variant's release, which failed."""
     items: list[RerankedItem]
     """Best first; of equal scores the one that came first."""
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-from collections.abc import Callable
 from typing import Annotated
 
 import faiss
@@ -18,9 +15,12 @@ from starlette.responses import Response
 from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, answering, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
+from app.api.pages import MixedPages, Page, cursor, read_cursor, refused
+from app.api.participation import CHAMPION, Participation, Turn, mixed
 from app.api.schemas import condition_on
 from app.bundle import Fusion
 from app.errors import QueryInvalid
+from app.experiments.interleaving import Interleaved
 from app.releases import LiveRelease, Release, RerankRelease, SearchRelease
 from app.retrieval import Document, Found, Place, SearchEngine, SearchQuestion
 from app.settings import Settings
@@ -73,22 +73,35 @@ async def search(
     check_limit(settings, len(body.query), "max_query", "body.query")
     check_limit(settings, len(body.candidates or ()), "max_candidates", "body.candidates")
     live: LiveRelease = request.app.state.live_search
-    release = live.release()
-    if release.engine is None:
-        raise wrong_ranker(release, live, SearchRelease.answers)
-    request.scope["state"]["ranker"] = release.ranker
-    question = _question(body, release)
-    depth = question.k + (0 if question.after is None else question.after.rank)
+    champion = live.release()
+    if champion.engine is None:
+        raise wrong_ranker(champion, live, SearchRelease.answers)
+    request.scope["state"]["ranker"] = champion.ranker
+    participation: Participation = request.app.state.participation
+    assigned = participation.assigned(request, "search", _user(body), body.session)
+    page = None if body.after is None else read_cursor(body.after, body)
+    pages: MixedPages | None = None
+    if page is not None:
+        pages = None if page.pages is None else page.pages.followed_by(body.k)
+    elif assigned is not None and assigned.part.method is not None:
+        pages = MixedPages(assigned.part.method, request.scope["state"]["request_id"]).followed_by(body.k)
+    question = _question(body, body.k if pages is None else pages.depth, None if page is None else page.place)
 
-    def answer() -> bytes:
+    async def ask(release: Release) -> Found:
         assert release.engine is not None
-        return _encoded(request, release, release.engine, body, release.engine.search(question))
+        depth = question.k + (0 if question.after is None else question.after.rank)
+        if depth > _AT_ONCE_K or question.facets or question.user is not None:
+            return await asyncio.to_thread(_alone, release.engine, question)
+        return release.engine.search(question)
 
-    if depth > _AT_ONCE_K or question.facets or question.user is not None:
-        content = await asyncio.to_thread(_alone, answer)
+    if page is None:
+        turn: Turn[Release, Found] | None = await participation.ranked(assigned, live, champion, _searches, ask)
     else:
-        content = answer()
-    return Response(content, media_type="application/json")
+        turn = await participation.continued(page.releases, assigned, live, _searches, ask)
+    if turn is None:
+        assert page is not None
+        raise refused(f"the page before was of release {' and '.join(page.releases)}; begin at the top, without after")
+    return Response(_encoded(request, turn, body, pages if turn.is_mixed else None), media_type="application/json")
 
 
 @router.post(
@@ -128,32 +141,75 @@ async def rerank(
     settings: Settings = request.app.state.settings
     check_limit(settings, len(body.candidates), "max_candidates", "body.candidates")
     live: LiveRelease = request.app.state.live_rerank
-    if body.candidates[0].features is not None:
-        release: Release = answering(request, live, RerankRelease)
-        assert isinstance(release, RerankRelease)
-        scores_C = release.model.scores(_features(body, release))
+    by_features = body.candidates[0].features is not None
+    if by_features:
+        champion: Release = answering(request, live, RerankRelease)
     else:
-        release = live.release()
-        if release.engine is None:
-            raise wrong_ranker(release, live, SearchRelease.answers)
-        request.scope["state"]["ranker"] = release.ranker
-        assert body.query is not None
-        check_limit(settings, len(body.query), "max_query", "body.query")
+        champion = live.release()
+        if champion.engine is None:
+            raise wrong_ranker(champion, live, SearchRelease.answers)
+        request.scope["state"]["ranker"] = champion.ranker
+        check_limit(settings, len(body.query or ""), "max_query", "body.query")
+
+    async def ask(release: Release) -> np.ndarray:
+        if isinstance(release, RerankRelease):
+            return release.model.scores(_features(body, release))
+        assert release.engine is not None and body.query is not None
         documents = [Document(one.id, one.title, one.text or "") for one in body.candidates]
-        scores_C = await asyncio.to_thread(release.engine.rerank, body.query, documents)
-    order = np.argsort(-scores_C, kind="stable")[: body.k]
+        return await asyncio.to_thread(release.engine.rerank, body.query, documents)
+
+    participation: Participation = request.app.state.participation
+    assigned = participation.assigned(request, "rerank", body.user, body.session)
+    suits = _orders_features if by_features else _searches
+    turn = await participation.ranked(assigned, live, champion, suits, ask)
+    return Response(_reranked(request, turn, body), media_type="application/json")
+
+
+def _reranked(request: Request, turn: Turn[Release, np.ndarray], body: schemas.RerankBody) -> bytes:
+    """A `RerankAnswer`, counted and written down."""
+    ids = [candidate.id for candidate in body.candidates]
+    request_id = request.scope["state"]["request_id"]
+    orders = [np.argsort(-scores_C, kind="stable")[: body.k].tolist() for _, scores_C in turn.answers]
+    shown = None
+    if turn.is_mixed:
+        assert turn.assigned is not None and turn.assigned.part.method is not None
+        rankings = [[ids[place] for place in order] for order in orders]
+        shown = mixed(turn.assigned.part.method, rankings, len(orders[0]), request_id)
+        place_of = {item: place for place, item in enumerate(ids)}
+        ranked = [(place_of[item], turn.answers[team][1]) for item, team in zip(shown.items, shown.teams, strict=True)]
+    else:
+        ranked = [(place, turn.answers[0][1]) for place in orders[0]]
     answer = {
-        "request_id": request.scope["state"]["request_id"],
-        "ranker": release.ranker,
-        "release": release.name,
-        "experiment": None,
-        "variant": None,
+        "request_id": request_id,
+        "ranker": turn.release.ranker,
+        "release": turn.release.name,
+        "experiment": None if turn.assigned is None else turn.assigned.part.experiment,
+        "variant": None if turn.assigned is None else turn.assigned.part.variant,
+        "fallback": CHAMPION if turn.is_fallback else None,
         "items": [
-            {"rank": rank, "score": float(scores_C[place]), "id": body.candidates[place].id}
-            for rank, place in enumerate(order.tolist(), 1)
+            {"rank": rank, "score": float(scores_C[place]), "id": ids[place]}
+            for rank, (place, scores_C) in enumerate(ranked, 1)
         ],
     }
-    return Response(orjson.dumps(answer), media_type="application/json")
+    request.scope["state"]["ranker"] = turn.release.ranker
+    participation: Participation = request.app.state.participation
+    if participation.records(turn):
+        items = [ids[place] for place, _ in ranked]
+        asked = {"request_id": request_id, "user": body.user, "session": body.session}
+        participation.record(request, "rerank", turn, items, **asked, mixed=shown)
+    return orjson.dumps(answer)
+
+
+def _orders_features(release: Release) -> bool:
+    return isinstance(release, RerankRelease)
+
+
+def _searches(release: Release) -> bool:
+    return release.engine is not None
+
+
+def _user(body: schemas.SearchBody) -> str | None:
+    return body.personalise if body.user is None else body.user
 
 
 def _features(body: schemas.RerankBody, release: RerankRelease) -> np.ndarray:
@@ -173,18 +229,18 @@ def _features(body: schemas.RerankBody, release: RerankRelease) -> np.ndarray:
     return features_CF.astype(np.float32)
 
 
-def _alone(answer: Callable[[], bytes]) -> bytes:
+def _alone(engine: SearchEngine, question: SearchQuestion) -> Found:
     faiss.omp_set_num_threads(1)  # counts for the calling thread
-    return answer()
+    return engine.search(question)
 
 
-def _question(body: schemas.SearchBody, release: Release) -> SearchQuestion:
+def _question(body: schemas.SearchBody, k: int, after: Place | None) -> SearchQuestion:
     return SearchQuestion(
         text=body.query,
         mode=body.mode,
         fusion=None if body.fusion is None else Fusion(body.fusion.method, body.fusion.dense_weight),
-        k=body.k,
-        after=None if body.after is None else _read_cursor(body.after, body, release),
+        k=k,
+        after=after,
         filters=tuple(condition_on(field, wanted) for field, wanted in body.filters.items()),
         facets=tuple(dict.fromkeys(body.facets)),
         among=None if body.candidates is None else tuple(body.candidates),
@@ -193,24 +249,41 @@ def _question(body: schemas.SearchBody, release: Release) -> SearchQuestion:
     )
 
 
-def _encoded(request: Request, release: Release, engine: SearchEngine, body: schemas.SearchBody, found: Found) -> bytes:
-    """A `SearchAnswer`, put together from cards that were encoded when the release was loaded."""
-    snippets = engine.snippets(found.rows, body.query)
+def _encoded(request: Request, turn: Turn[Release, Found], body: schemas.SearchBody, pages: MixedPages | None) -> bytes:
+    """A `SearchAnswer`, put together from cards that were encoded when the release was loaded; counted and written down."""
+    release, found = turn.answers[0]
+    engine = _engine(release)
+    request_id, shown = request.scope["state"]["request_id"], None
+    if pages is None:
+        places = [(engine, row, score) for row, score in zip(found.rows, found.scores, strict=True)]
+        snippets = engine.snippets(found.rows, body.query)
+        first_rank = found.first_rank
+        end = None if found.end is None else Page((release.name,), found.end)
+    else:
+        shown, places, has_more = _mixed(turn, pages)
+        snippets = [engine.snippets([row], body.query)[0] for engine, row, _ in places]
+        first_rank = pages.depth - pages.sizes[-1] + 1
+        end = Page(tuple(release.name for release, _ in turn.answers), pages=pages) if has_more else None
     items = b",".join(
         b'{"rank":%d,"score":%b,%b,"snippet":%b}' % (rank, repr(score).encode(), engine.card(row), orjson.dumps(snippet))
-        for rank, (row, score, snippet) in enumerate(zip(found.rows, found.scores, snippets, strict=True), found.first_rank)
+        for rank, ((engine, row, score), snippet) in enumerate(zip(places, snippets, strict=True), first_rank)
     )
-    rest = {
-        "facets": found.facets,
-        "next": None if found.end is None else _cursor(found.end, body, release),
-    }
+    request.scope["state"]["ranker"] = release.ranker
+    participation: Participation = request.app.state.participation
+    if participation.records(turn):
+        ids = [engine.id(row) for engine, row, _ in places]
+        asked = {"request_id": request_id, "user": _user(body), "session": body.session}
+        participation.record(request, "search", turn, ids, **asked, mixed=shown)
+    rest = {"facets": found.facets, "next": None if end is None else cursor(end, body)}
     return (
-        b'{"request_id":"%b","ranker":%b,"release":"%b","experiment":null,"variant":null,"mode":"%b","personalised":%b,"total":%d,'
+        b'{"request_id":"%b","ranker":%b,"release":"%b",%b,"fallback":%b,"mode":"%b","personalised":%b,"total":%d,'
         b'"items":[%b],%b'
         % (
-            request.scope["state"]["request_id"].encode(),
+            request_id.encode(),
             orjson.dumps(release.ranker),
             release.name.encode(),
+            turn.named,
+            b'"%b"' % CHAMPION.encode() if turn.is_fallback else b"null",
             found.mode.encode(),
             b"true" if found.personalised else b"false",
             found.total,
@@ -220,33 +293,17 @@ def _encoded(request: Request, release: Release, engine: SearchEngine, body: sch
     )
 
 
-def _cursor(end: Place, body: schemas.SearchBody, release: Release) -> str:
-    content = orjson.dumps([release.name, _digest(body), end.score, end.id, end.row, end.rank])
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+def _mixed(turn: Turn[Release, Found], pages: MixedPages) -> tuple[Interleaved, list[tuple[SearchEngine, int, float]], bool]:
+    """The last of the pages, where its items stand in their own rankers, and whether there is more."""
+    places: list[dict[str, tuple[SearchEngine, int, float]]] = []
+    for release, found in turn.answers:
+        engine = _engine(release)
+        places.append({engine.id(row): (engine, row, score) for row, score in zip(found.rows, found.scores, strict=True)})
+    shown, has_more = pages.last([list(ranking) for ranking in places])
+    chosen = [places[team][item] for item, team in zip(shown.items, shown.teams, strict=True)]
+    return shown, chosen, has_more or any(found.end is not None for _, found in turn.answers)
 
 
-def _read_cursor(cursor: str, body: schemas.SearchBody, release: Release) -> Place:
-    """The place that a cursor names.
-
-    Raises:
-        QueryInvalid: it is none, or of another release or another search.
-    """
-    try:
-        name, digest, score, item, row, rank = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        place = Place(float(score), str(item), int(row), int(rank))
-        if place.rank < 1:
-            raise ValueError("ranks begin at 1")
-    except (ValueError, TypeError) as error:
-        message = "this is no place in a ranking; send what stood in next of the page before, or nothing to begin at the top"
-        raise QueryInvalid(f"body.after: {message}", [("body.after", message)]) from error
-    if (name, digest) != (release.name, _digest(body)):
-        found = f"release {name}" if name != release.name else "another search"
-        message = f"the page before was of {found}; begin at the top, without after"
-        raise QueryInvalid(f"body.after: {message}", [("body.after", message)])
-    return place
-
-
-def _digest(body: schemas.SearchBody) -> str:
-    """What must be the same from page to page."""
-    same = body.model_dump_json(exclude={"after", "k", "facets"})
-    return hashlib.blake2b(same.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+def _engine(release: Release) -> SearchEngine:
+    assert release.engine is not None
+    return release.engine

@@ -113,9 +113,9 @@ def show(name: Name, *, store: Store = None, as_json: AsJson = False) -> None:
     typer.echo(f"  decides: {definition.primary.name}; smallest difference of interest {definition.minimum_effect:.4%}")
     if told["outcome"] is not None:
         typer.echo(f"  winner: {told['outcome']['winner'] or 'none'}; {told['outcome']['reason']}")
-    for change in changes:
-        detail = json.dumps(change["detail"], ensure_ascii=False) if change["detail"] else ""
-        typer.echo(f"{change['time'][:19]}  {change['action']}  {detail}".rstrip())
+    for happened in history:
+        detail = json.dumps(dict(happened.detail), ensure_ascii=False) if happened.detail else ""
+        typer.echo(f"{happened.time:%Y-%m-%d %H:%M:%S}  {happened.action}  {detail}".rstrip())
 
 
 @experiment.command()

@@ -205,7 +205,7 @@ def test_a_page_is_of_one_release_and_one_search(client, only, settings):
 
     parts = json.loads(base64.urlsafe_b64decode(after + "=="))
     for name, changed in (
-        ("release texts/v0", ["texts/v0", *parts[1:]]),
+        ("release texts/v0", [["texts/v0"], *parts[1:]]),
         ("no place", [*parts[:-1], 0]),
         ("no place", [*parts[:-1], "many"]),
         ("no place", parts[:-1]),

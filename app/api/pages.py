@@ -1,0 +1,122 @@
+"""Pages of searches: where one ended, as text that a caller sends back for the next."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import orjson
+
+from app.api.participation import mixed
+from app.api.search_schemas import SearchBody
+from app.errors import QueryInvalid
+from app.experiments.interleaving import Interleaved, Method
+from app.retrieval import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The end of a page.
+
+    Attributes:
+        releases: NAME/VERSION of what ranked; several where their rankings were mixed.
+        place: in the ranking of one.
+        pages: of several, how their rankings were mixed so far.
+    """
+
+    releases: tuple[str, ...]
+    place: Place | None = None
+    pages: MixedPages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MixedPages:
+    """Pages of one mixed ranking. Each mixes what those before it have left; that is told by doing it again.
+
+    Attributes:
+        method: how they are mixed.
+        seed: what chance depends on, the id of the first page's request.
+        sizes: how many items each page has.
+    """
+
+    method: Method
+    seed: str
+    sizes: tuple[int, ...] = ()
+
+    def followed_by(self, k: int) -> MixedPages:
+        """One page more."""
+        return replace(self, sizes=(*self.sizes, k))
+
+    @property
+    def depth(self) -> int:
+        """How many items all pages have."""
+        return sum(self.sizes)
+
+    def last(self, rankings: Sequence[Sequence[Hashable]]) -> tuple[Interleaved, bool]:
+        """The last of the pages, and whether there is anything left for another.
+
+        Args:
+            rankings: ids, best first, of each release; as many as all pages have items, or all there are.
+        """
+        shown: set[Hashable] = set()
+        for number, k in enumerate(self.sizes):
+            left = [[item for item in ranking if item not in shown] for ranking in rankings]
+            page = mixed(self.method, left, k, f"{self.seed}+{number}" if number else self.seed)
+            shown.update(page.items)
+        return page, any(item not in shown for ranking in rankings for item in ranking)
+
+
+def cursor(page: Page, body: SearchBody) -> str:
+    """The end of a page, for the caller."""
+    if page.place is not None:
+        where = [page.place.score, page.place.id, page.place.row, page.place.rank]
+    else:
+        assert page.pages is not None
+        where = [page.pages.method, page.pages.seed, list(page.pages.sizes)]
+    content = orjson.dumps([page.releases, _digest(body), *where])
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def read_cursor(text: str, body: SearchBody) -> Page:
+    """What a cursor says.
+
+    Raises:
+        QueryInvalid: it is none, or of another search.
+    """
+    try:
+        releases, digest, *where = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        page = _page(tuple(map(str, releases)), where)
+    except (ValueError, TypeError) as error:
+        raise refused(
+            "this is no place in a ranking; send what stood in next of the page before, or nothing to begin at the top"
+        ) from error
+    if digest != _digest(body):
+        raise refused("the page before was of another search; begin at the top, without after")
+    return page
+
+
+def refused(message: str) -> QueryInvalid:
+    """What is said of a cursor that cannot be used."""
+    return QueryInvalid(f"body.after: {message}", [("body.after", message)])
+
+
+def _page(releases: tuple[str, ...], where: list[object]) -> Page:
+    if len(where) == 3:
+        method, seed, sizes = where
+        if method not in get_args(Method) or not isinstance(sizes, list) or not all(type(k) is int and k > 0 for k in sizes):
+            raise ValueError("these are no pages")
+        return Page(releases, pages=MixedPages(method, str(seed), tuple(sizes)))  # type: ignore[arg-type]
+    score, item, row, rank = where
+    place = Place(float(score), str(item), int(row), int(rank))  # type: ignore[arg-type, call-overload]
+    if place.rank < 1 or len(releases) != 1:
+        raise ValueError("ranks begin at 1, and one release has given them")
+    return Page(releases, place)
+
+
+def _digest(body: SearchBody) -> str:
+    """What must be the same from page to page."""
+    same = body.model_dump_json(exclude={"after", "k", "facets", "user", "session"})
+    return hashlib.blake2b(same.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
