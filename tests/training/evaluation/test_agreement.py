@@ -102,5 +102,7 @@ def test_pairs_are_summarised_over_some_users_and_drawn_as_a_table() -> None:
     assert everybody[1].as_json()["tau"] is None
     (first, _) = agreements(tops, taus, of=np.array([True, False]))
     assert first.as_json()["overlap@10"] == {"mean": 0.5, "deviation": 0.0, "quartiles": [0.5, 0.5, 0.5], "users": 1}
+    (second, _) = agreements(tops, taus, of=np.array([False, True]))
+    assert (second.measures["tau"], first.as_json()["tau"]["mean"]) == (None, 0.5)
     table = mean_matrix(everybody, "overlap@10", ("a", "b", "c"))
     assert table == pytest.approx(np.array([[np.nan, 0.25, 1.0], [0.25, np.nan, np.nan], [1.0, np.nan, np.nan]]), nan_ok=True)
