@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.complete
 PORT   ?= 8000
 export IRGAN_RELEASES ?= releases
 
-.PHONY: help setup demo demo-search serve test lint format check bench clean
+.PHONY: help setup demo demo-search rehearsal serve test lint format check bench clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo: $(STAMP)  ## ratings to answers over HTTP: fetch, train, compare, publish,
 
 demo-search: $(STAMP)  ## documents to answers over HTTP: index, search in three ways
 	$(BIN)/python -m tests.e2e.demo_search
+
+rehearsal: $(STAMP)  ## an experiment from the first release to the report, with people who click
+	$(BIN)/python -m tests.e2e.rehearsal
 
 serve: $(STAMP) ## keep the service up on PORT with the releases in IRGAN_RELEASES
 	$(BIN)/irgan serve --port $(PORT) --releases $(IRGAN_RELEASES)

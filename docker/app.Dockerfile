@@ -5,7 +5,7 @@ COPY pyproject.toml README.md constraints.txt ./
 COPY app app
 COPY training training
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt . \
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[experiments,postgres]' \
     && /venv/bin/python -c "import importlib.util as u; assert u.find_spec('torch') is None"
 
 FROM python:3.12-slim

@@ -9,7 +9,7 @@ COPY training training
 # The index of torch builds is asked for torch and what it needs; everything else comes from the usual one alone.
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch \
-    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[train]'
+    && /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres,train]'
 
 FROM python:3.12-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
