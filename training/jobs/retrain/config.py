@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from training.config import RankerConfig, config_of
 from training.data import SOURCES, FileOptions
@@ -227,6 +229,21 @@ class RetrainConfig(_Part):
     gate: Gate = Gate()
     publish: Publish = Publish()
     run: Run = Run()
+
+    def shown(self) -> dict[str, Any]:
+        """All of it as JSON values, passwords left out."""
+        found = self.model_dump(mode="json")
+        if self.data.store is not None:
+            found["data"]["store"]["url"] = shown_store(self.data.store.url)
+        return found
+
+
+def shown_store(address: str | None) -> str | None:
+    """An address that may be shown: without its password."""
+    try:
+        return None if address is None else make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "?"
 
 
 def read_retrain_config(file: Path) -> RetrainConfig:

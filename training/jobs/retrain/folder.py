@@ -120,7 +120,7 @@ class RunsFolder:
 
     def begin(self, config: str) -> RunFolder:
         """A new run."""
-        started = _now()
+        started = now()
         name = f"{started:%Y%m%dt%H%M%S.%fz}-{config[:8]}"
         taken = {run.name for run in self.runs()}
         number, fresh = 1, name
@@ -145,7 +145,7 @@ def _read(path: Path) -> RunFolder:
     return RunFolder(path, datetime.fromisoformat(told["started"]), told["config"], told["commit"], told["libraries"])
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """The time, or what SOURCE_DATE_EPOCH says it is (https://reproducible-builds.org/specs/source-date-epoch/)."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.now(UTC) if given is None else datetime.fromtimestamp(int(given), UTC)

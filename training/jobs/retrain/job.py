@@ -20,7 +20,7 @@ from training.errors import ConfigError, DataError, Interrupted
 from training.jobs.retrain.candidates import everything, make_release, rankers_of, train_candidate
 from training.jobs.retrain.checks import check
 from training.jobs.retrain.config import Ranker, RetrainConfig
-from training.jobs.retrain.folder import RunFolder, RunsFolder
+from training.jobs.retrain.folder import RunFolder, RunsFolder, now
 from training.jobs.retrain.gate import decide
 from training.jobs.retrain.judge import judge
 from training.jobs.retrain.live import LEARNED_UNTIL
@@ -94,7 +94,7 @@ def _stale(run: RunFolder, identity: str, config: RetrainConfig) -> str | None:
         return "it was begun under another configuration"
     if run.libraries != libraries():
         return "it was begun with other versions of libraries"
-    begun_ago = datetime.now(UTC) - run.started
+    begun_ago = now() - run.started
     if begun_ago > timedelta(hours=config.run.give_up_hours) and Steps(run.path / "steps").result("release") is None:
         return f"it was begun {begun_ago / timedelta(hours=1):.0f} hours ago and has not come to publishing (run.give_up_hours)"
     return None
@@ -131,7 +131,7 @@ class _Job:
             "finished": datetime.now(UTC).isoformat(),
             "decision": decision,
             "why": why,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.shown(),
             **told,
             "seconds": steps.seconds,
             "device": str(self.device),

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from app.releases import ReleaseStore
 from training.data import SOURCES
-from training.jobs.retrain.config import CF_NADE, RetrainConfig
+from training.jobs.retrain.config import CF_NADE, RetrainConfig, shown_store
 from training.jobs.retrain.folder import RunsFolder
 from training.jobs.retrain.places import Places
 
@@ -68,11 +65,3 @@ def _store(config: RetrainConfig, places: Places) -> dict[str, Any]:
         "types": config.data.store.types,
         "after": config.data.store.after,
     }
-
-
-def shown_store(address: str | None) -> str | None:
-    """An address that may be shown: without its password."""
-    try:
-        return None if address is None else make_url(address).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "?"
