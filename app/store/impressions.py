@@ -87,6 +87,7 @@ class ImpressionLog:
         self._size = 0
         self._at_once = _AT_ONCE
         self._is_asked = False
+        self._num_recorded = 0
         self.num_waiting = 0
         """Impressions that are not yet written."""
         self.num_lost = 0
@@ -96,6 +97,7 @@ class ImpressionLog:
         """Have it written soon."""
         with self._lock:
             self._waiting.append(impression)
+            self._num_recorded += 1
             self.num_waiting += 1
             self._size += _size(impression)
             while self._size > _KEPT and self._waiting:
@@ -106,12 +108,13 @@ class ImpressionLog:
             self._ask()
 
     def flush(self) -> None:
-        """Have what waits written, and return when it is.
+        """Have what waits written, and return when it is, whatever is recorded meanwhile.
 
         Raises:
             StoreUnusable: it cannot be.
         """
-        while self.num_waiting:
+        recorded = self._num_recorded
+        while self._num_recorded - self.num_waiting < recorded:
             attempt = _Attempt(self, is_asked=False)
             self._writer.submit(attempt.write).add_done_callback(attempt.end)
             attempt.has_ended.wait()

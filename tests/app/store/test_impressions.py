@@ -177,6 +177,26 @@ def test_those_that_come_while_others_are_written_wait_for_company_too(database)
     writer.close()
 
 
+def test_a_flush_does_not_wait_for_what_comes_later(database, monkeypatch):
+    """Each time that some are written another one comes, as under steady traffic."""
+    writer = Writer(database, linger=1000)
+    log = ImpressionLog(writer)
+
+    def busily(connection, impressions) -> None:
+        insert_impressions(connection, impressions)
+        log.record(impression(log.num_waiting + 1000 * writer.num_transactions))
+        assert writer.num_transactions < 10
+
+    monkeypatch.setattr("app.store.impressions.insert_impressions", busily)
+    for number in range(3):
+        log.record(impression(number))
+    log.flush()
+    assert written(database)[:3] == ["r0", "r1", "r2"]
+    monkeypatch.undo()
+    log.close()
+    writer.close()
+
+
 def test_nothing_waiting_needs_no_flush(tmp_path):
     database = Database(f"sqlite:///{tmp_path / 'irgan.db'}")
     writer = Writer(database)
