@@ -42,7 +42,7 @@ _WIDE = 30
 """Characters of a title that fit above a panel."""
 _DARK = 0.6
 """Cells above this are too dark for black letters."""
-_MOST_POINTS = 200
+_MOST_POINTS = 120
 """Users drawn of one comparison; more are shown by as many quantiles."""
 _SETTINGS = {
     "svg.hashsalt": "irgan",
@@ -75,7 +75,7 @@ def cutoff_curves(means: Means, intervals: Intervals, key: str) -> str:
             axis.set_xticks(ks, labels=[str(k) for k in ks], minor=False)
             axis.minorticks_off()
             axis.set(title=f"{family}@k", xlabel="k")
-        axes[0].legend()
+        _legend(drawing, axes[0])
         told = "; ".join(f"{ranker}: nDCG@10 {figure(own['nDCG@10'])}" for ranker, own in means.items())
         return _svg(drawing, key, f"P, R and nDCG at cutoffs from 3 to 50, one line for each ranker, with intervals. {told}.")
 
@@ -98,7 +98,7 @@ def metric_dots(means: Means, intervals: Intervals, key: str) -> str:
         axis.grid(axis="y", visible=False)
         axis.hlines(np.arange(1, len(metrics)) - 0.5, *axis.get_xlim(), color="#dddddd", linewidth=0.8)
         axis.margins(x=0)
-        drawing.legend(loc="outside upper center", ncols=min(4, len(intervals)))
+        _legend(drawing, axis)
         first = metrics[0]
         told = "; ".join(f"{ranker}: {first} {figure(own[first])}" for ranker, own in means.items())
         return _svg(drawing, key, f"Means of {', '.join(metrics)} with intervals, a dot for each ranker. {told}.")
@@ -188,7 +188,7 @@ def activity_lines(groups: Sequence[ActivityGroup], key: str) -> str:
                 axis.plot([group.means[ranker][metric] for group in groups], label=ranker, markersize=4, **_style(place))
             axis.set_xticks(range(len(groups)), labels=[group.name for group in groups])
             axis.set(title=metric, xlabel="items liked in training")
-        axes[0].legend()
+        _legend(drawing, axes[0])
         told = "; ".join(
             f"{ranker}: {metrics[0]} {figure(groups[0].means[ranker][metrics[0]])} to {figure(groups[-1].means[ranker][metrics[0]])}"
             for ranker in groups[0].means
@@ -237,6 +237,12 @@ def _style(place: int) -> dict[str, Any]:
     }
 
 
+def _legend(drawing: Figure, axis: Axes) -> None:
+    """Above all panels, where it hides nothing."""
+    handles, labels = axis.get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+
+
 def _panels(number: int, *, columns: int, height: float = 2.7, shared: bool = False) -> tuple[Figure, list[Axes]]:
     rows = -(-number // columns)
     width = 9.0 if columns > 1 else 6.0
@@ -254,6 +260,8 @@ def _svg(drawing: Figure, key: str, description: str) -> str:
     FigureCanvasSVG(drawing).print_svg(buffer, metadata=nothing)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r">\s+<", "><", text)
     text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), text)  # no screen shows more digits
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{key}-", text)
     label = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
