@@ -80,6 +80,20 @@ def test_with_equal_propensities_weighting_changes_nothing() -> None:
     assert (added.units, added.total, added.squares) == pytest.approx((400.0, values_N.sum(), (values_N**2).sum()))
 
 
+def test_weighted_units_tell_as_much_as_they_are_said_to() -> None:
+    """What is added up has the same mean and the same standard error, and less than there are units."""
+    rng = np.random.default_rng(1)
+    assigned = Assigned(
+        numerator_N=rng.poisson(2.0, 500) * 1.0, denominator_N=rng.integers(1, 6, 500), propensity_N=rng.uniform(0.1, 0.9, 500)
+    )
+    found, added = weighted(assigned), arm(assigned)
+    assert added.mean == pytest.approx(found.value)
+    assert np.sqrt(added.variance / (added.units / (added.units - 1.0)) / added.units) == pytest.approx(found.error)
+    assert 100 < added.units < 450
+    alike = arm(Assigned(numerator_N=np.ones(4), propensity_N=np.array([0.5, 0.5, 0.25, 0.25])))
+    assert (alike.units, alike.mean, alike.variance) == pytest.approx((12**2 / 40, 1.0, 0.0))
+
+
 def test_quotients_are_weighted_above_and_below() -> None:
     """By hand: units with weights 2 and 4, clicks 1 and 3, impressions 2 and 4: (2 + 12) / (4 + 16)."""
     found = weighted(

@@ -87,6 +87,14 @@ def test_clicks_that_ignore_the_items_favour_nobody_in_optimised(rankings: Ranki
         assert first == pytest.approx(second, abs=1e-9)
 
 
+@pytest.mark.parametrize("rankings", [("abcdef", "ghijkl"), ("abcdef", "fedcba"), ("abcdef", "ghijkl", "mnopqr")])
+def test_in_every_round_each_ranker_brings_one_item(rankings: Rankings) -> None:
+    for seed in range(50):
+        shown = interleave(rankings, 6, np.random.default_rng(seed))
+        for first in range(0, 6, len(rankings)):
+            assert sorted(shown.teams[first : first + len(rankings)]) == list(range(len(rankings)))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_ranker_does_not_beat_itself(method: Method) -> None:
     """For every set of clicked items."""
@@ -114,6 +122,14 @@ def test_a_click_never_speaks_for_the_ranker_that_has_the_item_lower(rankings: R
         for item in shown.items:
             lead = (second + item).index(item) - (first + item).index(item)
             assert np.sign(np.subtract(*credit(shown, [item]))) == np.sign(lead)
+
+
+def test_optimised_counts_differences_of_ranks() -> None:
+    """By hand: K is 4, and an item that a ranking lacks has rank 5 in it."""
+    counts = {}
+    for shown in outcomes(("abcd", "caef"), 4, "optimised"):
+        counts |= dict(zip(shown.items, np.multiply(4, shown.margins or []), strict=True))
+    assert counts == pytest.approx({"a": 1, "b": 3, "c": -2, "e": -2})
 
 
 def test_balanced_credits_as_in_the_paper() -> None:

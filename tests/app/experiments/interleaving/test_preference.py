@@ -14,6 +14,7 @@ from scipy import stats
 pytest.importorskip("tea_tasting", reason="statistics need the extra experiments")
 
 from app.experiments.interleaving.preference import Preference, UnitCredits, preferences
+from app.experiments.statistics.sequences import best_scale, critical_value
 
 
 def only(look: UnitCredits, **options: float) -> Preference:
@@ -107,11 +108,27 @@ def test_a_difference_is_shown_and_stays_shown() -> None:
     rng = np.random.default_rng(4)
     credits_NV = np.stack([rng.poisson(0.5, 2_000), rng.poisson(0.8, 2_000)], axis=1).astype(float)
     looks = [UnitCredits(credits_NV[:units], np.ones(units)) for units in (50, 500, 2_000)]
-    found = [pairs[0] for pairs in preferences([*looks, UnitCredits(credits_NV[:60], np.ones(60))], planned_units=2_000)]
+    # In the end the other ranker gets as much, and what was shown before counts all the same.
+    looks.append(UnitCredits(np.concatenate([credits_NV, credits_NV[:, ::-1]]), np.ones(4_000)))
+    found = [pairs[0] for pairs in preferences(looks, planned_units=2_000)]
     assert found[0].always_interval is None
     assert found[0].always_p_value == 1.0
     assert [each.is_significant for each in found] == [False, True, True, True]
     assert found[2].value is not None and found[2].value > 0
+
+
+def test_units_that_come_back_count_as_if_they_were_more() -> None:
+    """Time is the variance of the sum of credits, in units of the first look; the width by hand, from the boundary."""
+    rng = np.random.default_rng(7)
+    first_NV = rng.poisson(0.5, (200, 2)).astype(float)
+    second_NV = first_NV + rng.poisson(0.5, (200, 2))
+    looks = [UnitCredits(first_NV, np.ones(200)), UnitCredits(second_NV, np.full(200, 2))]
+    (start,), (found,) = preferences(looks, planned_units=500)
+    assert start.error is not None and found.error is not None and found.always_interval is not None
+    time = 200 * (found.error * 400) ** 2 / (start.error * 200) ** 2
+    assert time > 300
+    reach = found.error * critical_value(best_scale(0.05) * time / 500, 0.95)
+    assert found.always_interval.high - found.always_interval.low == pytest.approx(2 * reach)
 
 
 def test_of_several_rankers_every_pair_is_compared() -> None:
