@@ -49,21 +49,22 @@ def retrain(
     with needs_training_extra():
         from training.jobs.retrain import Places, plan_of, read_retrain_config  # noqa: PLC0415 - heavy
 
-        told = read_retrain_config(config)
-        places = Places.of(told, os.environ)
+    if pause is not None and not (history or dry_run):
+        with log_to_stderr("training"), _sigterm_as_ctrl_c():
+            _again_and_again(config, pause, as_json=as_json)
+        return
+    told = read_retrain_config(config)
+    places = Places.of(told, os.environ)
     if history:
         _show_history(told, as_json=as_json)
     elif dry_run:
         plan = plan_of(told, places)
         typer.echo(json.dumps(plan, ensure_ascii=False, indent=None if as_json else 2))
-    elif pause is None:
+    else:
         with log_to_stderr("training"), _sigterm_as_ctrl_c():
             outcome = _once(told, places, accept_change=accept_change)
         _give_out(outcome, as_json=as_json)
         raise typer.Exit(outcome.exit_code)
-    else:
-        with log_to_stderr("training"), _sigterm_as_ctrl_c():
-            _again_and_again(config, pause, as_json=as_json)
 
 
 def _once(config: RetrainConfig, places: Places, *, accept_change: bool = False) -> RetrainOutcome:
