@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -118,9 +118,15 @@ def test_a_control_next_to_zero_has_no_relative_interval_but_an_absolute_one():
     assert (found.interval.low, found.interval.high) == pytest.approx(tuple(scipys.confidence_interval()))
 
 
+def test_values_below_zero_have_no_relative_interval():
+    found = difference(*(Sample(numerator_N=np.random.default_rng(seed).normal(-3.0, 1.0, 50)) for seed in (1, 2)))
+    assert found.interval is not None and found.relative is None and found.relative_interval is None
+
+
 finite = st.floats(-1e6, 1e6, allow_subnormal=False) | st.floats(-1e300, 1e300)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(finite, st.floats(0, 1e6), finite, st.floats(0, 1e6)), max_size=8), st.integers(0, 8), st.booleans())
 def test_whatever_the_values_no_nan_and_no_warning_escapes(rows: list[tuple[float, ...]], cut: int, ratio: bool):
     columns_4N = np.array(rows, dtype=np.float64).reshape(-1, 4).T

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.experiments.statistics import Sample, guardrail, holm, sequence, simultaneous_level
@@ -20,6 +20,7 @@ def test_holm_by_hand():
     assert holm({"a": None}) == {"a": None} and holm({}) == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_holm_is_what_its_definition_says(p_values: list[float]):
     found = holm(dict(enumerate(p_values)))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import tea_tasting
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -45,6 +45,7 @@ def test_the_sequential_ratio_is_the_dirichlet_mixture():
     assert log_likelihood_ratio(counts.astype(float), shares) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0.05, 0.95))
 def test_the_sequential_ratio_is_one_on_average(total: int, share: float):
     """Over all counts with their probabilities, which is what makes 1 over it valid at any look (Ville's inequality)."""
@@ -61,6 +62,17 @@ def test_shares_that_change_along_the_way_are_followed():
     found = mismatches(looks)
     assert not found[-1].is_red and found[-1].always_valid_p_value > 0.5
     assert mismatch(*looks[-1][:1], (1, 1)).is_red
+
+
+def test_evidence_from_before_a_change_of_shares_is_kept():
+    """The ratios of both segments are multiplied: 540 to 460 where half was meant, then 850 to 150 where 9 to 1 was."""
+    found = mismatches([((540, 460), (500.0, 500.0)), ((1_390, 610), (1_400.0, 600.0))])
+    evidence = [
+        log_likelihood_ratio(np.array(counts, dtype=float), np.array(shares))
+        for counts, shares in (((540, 460), (0.5, 0.5)), ((850, 150), (0.9, 0.1)))
+    ]
+    assert found[0].always_valid_p_value == pytest.approx(np.exp(-evidence[0]))
+    assert found[1].always_valid_p_value == pytest.approx(np.exp(-sum(evidence)))
 
 
 def test_a_broken_assignment_is_found_and_stays_found():
