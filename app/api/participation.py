@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from time import perf_counter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 Wanted = TypeVar("Wanted", bound=Release)
 Recorded = Literal["experiments", "all", "none"]
+
+_OVERRIDE = OVERRIDE_HEADER.encode()
 
 CHAMPION = "champion"
 """What answers in the place of a variant whose release does not."""
@@ -90,9 +92,14 @@ class Participation:
         Raises:
             QueryInvalid: the header for trying a variant cannot be used.
         """
-        if not self.experiments.runs_on(surface):
+        plan = self.experiments.plans.get(surface)
+        if plan is None:
             return None
-        return self.experiments.assign(surface, user, session, request.headers.get(OVERRIDE_HEADER))
+        override = None
+        for name, value in request.scope["headers"]:  # `request.headers` would make all of them text first
+            if name == _OVERRIDE:
+                override = value.decode("latin-1")
+        return plan.assign(user, session, override)
 
     async def ranked(
         self,
@@ -119,10 +126,9 @@ class Participation:
         part = assigned.part
         try:
             releases = self._releases(part, live, suits)
-            if len(releases) == 1:
-                answers = [await ask(releases[0])]
-            else:
-                answers = await asyncio.gather(*map(ask, releases))
+            if part.method is None:
+                return Turn(assigned, ((releases[0], await ask(releases[0])),))
+            answers = await asyncio.gather(*map(ask, releases))
         except Exception as error:  # whatever it is: if the question is to blame, the champion says so
             answer = await ask(champion)
             self._fell_back(part, champion, error)
@@ -205,8 +211,11 @@ class Participation:
         return turns
 
     def records(self, turn: Turn[Any, Any]) -> bool:
-        """Whether an answer is to be counted or written down at all."""
-        return turn.assigned is not None or self._recorded == "all"
+        """Count an answer, and tell whether it is to be written down."""
+        if turn.assigned is None:
+            return self._recorded == "all"
+        self._metrics.assigned(turn.assigned.part)
+        return self._recorded != "none"
 
     def record(
         self,
@@ -221,7 +230,7 @@ class Participation:
         fallback: str | None = None,
         mixed: Interleaved | None = None,
     ) -> None:
-        """Count an answer, and write it down where that is wanted.
+        """Write an answer down.
 
         Args:
             request: that was answered.
@@ -234,26 +243,8 @@ class Participation:
             fallback: what ranked instead of the ranker, if anything did.
             mixed: how several answers became one.
         """
-        assigned = turn.assigned
-        if assigned is None:
-            self._impressions.record(
-                Impression(
-                    request_id=request_id,
-                    time=datetime.now(UTC),
-                    surface=surface,
-                    user=user,
-                    session=session,
-                    release=turn.release.name,
-                    fallback=fallback,
-                    milliseconds=(perf_counter() - request.scope["state"]["started"]) * 1e3,
-                    items=orjson.dumps(items).decode(),
-                )
-            )
-            return
-        part, unit, is_override = assigned
-        self._metrics.assigned(part.experiment, part.variant)
-        if self._recorded == "none":
-            return
+        state = request.scope["state"]
+        part, unit, is_override = (_NOBODY, None, False) if turn.assigned is None else turn.assigned
         self._impressions.record(
             Impression(
                 request_id=request_id,
@@ -269,7 +260,7 @@ class Participation:
                 revision=part.revision,
                 release=turn.release.name,
                 fallback=CHAMPION if turn.is_fallback else fallback,
-                milliseconds=(perf_counter() - request.scope["state"]["started"]) * 1e3,
+                milliseconds=(perf_counter() - state["started"]) * 1e3,
                 items=orjson.dumps(items).decode(),
                 teams=None if mixed is None else orjson.dumps(mixed.as_json()).decode(),
             )
@@ -304,6 +295,18 @@ def mixed(method: Method, rankings: Sequence[Sequence[Hashable]], k: int, seed: 
     """
     number = int.from_bytes(blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
     return interleave(rankings, k, np.random.default_rng(number), method)
+
+
+class _Nobody(NamedTuple):
+    """The part of an answer outside of experiments."""
+
+    experiment: None = None
+    variant: None = None
+    propensity: None = None
+    revision: None = None
+
+
+_NOBODY = _Nobody()
 
 
 class _NotReady(Exception):

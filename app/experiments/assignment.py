@@ -33,8 +33,7 @@ def variant_space(salt: str) -> str:
 
 def position(space: str, unit: str) -> int:
     """Where a unit is in a space, 0 to 999,999."""
-    text = f"{space}/{unit}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big") % NUM_POSITIONS
+    return int.from_bytes(blake2b(f"{space}/{unit}".encode(), digest_size=8).digest(), "big") % NUM_POSITIONS
 
 
 def positions(space: str, units: Iterable[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from app.experiments.definition import Surface
 from app.experiments.lifecycle import KeptExperiment
-from app.experiments.plan import Assigned, Exposure, RunningExperiment, SurfacePlan
+from app.experiments.plan import Exposure, RunningExperiment, SurfacePlan
 from app.releases import LiveRelease
 from app.store import Database, ExperimentRecords, ImpressionLog, insert_release
 
@@ -23,13 +23,16 @@ _SETTLING_SECONDS = 5.0
 class LiveExperiments:
     """Follows the experiments of a store.
 
-    A request asks `assign`, which looks nothing up but memory. All else happens beside the event loop, and where the store is away, what is
+    A request asks the plan of its surface, which looks nothing up but memory. All else happens beside the event loop, and where the store is away, what is
     known of it goes on.
 
     Args:
         database: where they are kept.
         lives: what answers the questions of each surface outside of experiments.
         impressions: the exposures of this process on their way to the store.
+
+    Attributes:
+        plans: who takes part in what, by surface; where nothing runs there is none.
     """
 
     def __init__(self, database: Database, lives: Mapping[Surface, LiveRelease], impressions: ImpressionLog) -> None:
@@ -37,7 +40,7 @@ class LiveExperiments:
         self._records = ExperimentRecords(database)
         self._lives = lives
         self._impressions = impressions
-        self._plans: Mapping[Surface, SurfacePlan] = {}
+        self.plans: Mapping[Surface, SurfacePlan] = {}
         self._running: list[KeptExperiment] = []
         self._exposures: dict[str, list[Exposure]] = {}
         self._allocated_in: dict[str, int] = {}
@@ -46,25 +49,6 @@ class LiveExperiments:
         self._noted: set[str] = set()
         self._complaints: dict[str, str] = {}
         self._lock = threading.Lock()
-
-    def assign(self, surface: Surface, user: str | None, session: str | None, override: str | None = None) -> Assigned | None:
-        """The part of whoever asks in a running experiment; None where they have none.
-
-        Args:
-            surface: what is asked for.
-            user: who asks, where known.
-            session: of the one who asks, where known.
-            override: `EXPERIMENT=VARIANT`, for trying one.
-
-        Raises:
-            QueryInvalid: the override cannot be used.
-        """
-        plan = self._plans.get(surface)
-        return None if plan is None else plan.assign(user, session, override)
-
-    def runs_on(self, surface: Surface) -> bool:
-        """Whether there is an experiment on a surface."""
-        return surface in self._plans
 
     def follow(self) -> None:
         """Act on what has changed in the store; what goes wrong is logged once and changes nothing."""
@@ -89,7 +73,7 @@ class LiveExperiments:
                 self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
         self._hold_releases()
         if is_new or monotonic() < self._settled_at:
-            self._plans = self._planned()
+            self.plans = self._planned()
             self._last_change = last_change
 
     def _is_understood(self, one: KeptExperiment) -> bool:

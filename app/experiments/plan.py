@@ -12,6 +12,7 @@ from app.errors import QueryInvalid
 from app.experiments.assignment import layer_space, position, variant_space
 from app.experiments.definition import Experiment
 from app.experiments.interleaving import Method
+from app.experiments.layers import WHOLE
 from app.experiments.lifecycle import KeptExperiment
 from app.experiments.spans import Owners
 
@@ -136,6 +137,7 @@ class SurfacePlan:
         self._space = layer_space(definition.in_layer)
         self.experiments: Mapping[str, RunningExperiment] = {one.name: one for one in experiments}
         self._owners = Owners((one.layer, one) for one in experiments)
+        self._alone = experiments[0] if experiments[0].layer == WHOLE else None
         self._overrides: dict[str, Part] = {}
         for one in experiments:
             for unit, variant in one.definition.overrides.items():
@@ -159,7 +161,7 @@ class SurfacePlan:
             return None
         if self._overrides and (part := self._overrides.get(unit)) is not None:
             return Assigned(part, unit, is_override=True)
-        experiment = self._owners.at(position(self._space, unit))
+        experiment = self._alone or self._owners.at(position(self._space, unit))
         return None if experiment is None else Assigned(experiment.part_of(unit), unit, is_override=False)
 
     def _overridden(self, override: str) -> Part | None:

@@ -11,21 +11,23 @@ import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.calling import CONNECTIONS, ROUNDS, SECONDS, get, measure_endpoints, post
+
+if TYPE_CHECKING:
+    from app.bundle import BundleDraft
 
 NUM_ITEMS, DIM, NUM_USERS, HISTORY = 20_000, 64, 2_000, 20
 TARGET_RATE, TARGET_P99 = 0.5, 3.0
 
 
-def write_release(folder: Path) -> Path:
-    """A folder of releases with the bundle in its champion slot."""
+def make_bundle() -> BundleDraft:
+    """The made-up ranker."""
     import faiss  # noqa: PLC0415 - the client has no use for it
     import numpy as np  # noqa: PLC0415 - likewise
 
-    from app.bundle import Histories, IndexInfo, VectorModel, write_bundle  # noqa: PLC0415 - likewise
-    from app.releases import ReleaseStore  # noqa: PLC0415 - likewise
+    from app.bundle import Histories, IndexInfo, VectorModel  # noqa: PLC0415 - likewise
     from tests.conftest import make_draft  # noqa: PLC0415 - likewise
 
     rng = np.random.default_rng(0)
@@ -39,14 +41,21 @@ def write_release(folder: Path) -> Path:
     )
     index = faiss.IndexFlatIP(DIM)
     index.add(model.item_vectors_ID)
-    made = replace(
+    return replace(
         draft,
         model=model,
         seen=Histories.of(had),
         index=index,
         index_info=IndexInfo(factory="Flat", recall_at_100=1.0, num_queries=NUM_USERS),
     )
-    ReleaseStore(folder / "releases").publish(write_bundle(made, folder / "drafts"), "champion")
+
+
+def write_release(folder: Path) -> Path:
+    """A folder of releases with the bundle in its champion slot."""
+    from app.bundle import write_bundle  # noqa: PLC0415 - the client has no use for it
+    from app.releases import ReleaseStore  # noqa: PLC0415 - likewise
+
+    ReleaseStore(folder / "releases").publish(write_bundle(make_bundle(), folder / "drafts"), "champion")
     return folder / "releases"
 
 

@@ -9,6 +9,7 @@ from app.bundle import write_bundle
 from app.experiments.definition import Experiment, Surface
 from app.experiments.lifecycle import Experiments
 from app.experiments.live import LiveExperiments
+from app.experiments.plan import Assigned
 from app.releases import LiveRelease, ReleaseStore
 from app.store import Database, Impression, ImpressionLog, Writer
 from app.store.tables import moment
@@ -44,9 +45,16 @@ class Service:
         self.experiments = Experiments(self.database, releases)
         self._num_answers = 0
 
+    def assign(
+        self, surface: Surface, user: str | None, session: str | None = None, override: str | None = None
+    ) -> Assigned | None:
+        """What whoever asks takes part in."""
+        plan = self.running.plans.get(surface)
+        return None if plan is None else plan.assign(user, session, override)
+
     def seen(self, unit: str, surface: Surface = "recommendations") -> tuple[str, str] | None:
         """Experiment and variant that a user sees, written down as an answer is."""
-        assigned = self.running.assign(surface, unit, None)
+        assigned = self.assign(surface, unit)
         if assigned is None:
             return None
         self._num_answers += 1

@@ -50,12 +50,12 @@ def test_every_process_gives_a_unit_the_same_variant_and_all_variants_are_given(
     assert seen == {user: second.seen(user) for user in USERS}
     treated = sum(variant == "treatment" for _, variant in seen.values())
     assert 160 < treated < 240
-    assert services().running.assign("recommendations", "u1", None)[0].variant == seen["u1"][1]  # after a restart
-    assert first.running.assign("search", "u1", None) is None
-    assert first.running.assign("recommendations", None, "s1") is None
+    assert services().assign("recommendations", "u1", None)[0].variant == seen["u1"][1]  # after a restart
+    assert first.assign("search", "u1", None) is None
+    assert first.assign("recommendations", None, "s1") is None
     first.experiments.stop("test")
     second.running.follow()
-    assert second.seen("u1") is None and not second.running.runs_on("recommendations")
+    assert second.seen("u1") is None and not second.running.plans
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -118,13 +118,13 @@ def test_only_those_that_moved_must_be_known(services):
     service.experiments.start("test")
     service.running.follow()
     before = {user: service.seen(user)[1] for user in USERS}
-    propensity = service.running.assign("recommendations", "u1", None).part.propensity
+    propensity = service.assign("recommendations", "u1", None).part.propensity
     service.experiments.update("test", weights={"treatment": 3})
     service.running.follow()
-    stay = service.running._plans["recommendations"].experiments["test"]._stay
+    stay = service.running.plans["recommendations"].experiments["test"]._stay
     assert 60 < len(stay) < 140  # a quarter of all positions moved
     assert {before[user] for user in stay} == {"control"}
-    moved = service.running.assign("recommendations", next(iter(stay)), None)
+    moved = service.assign("recommendations", next(iter(stay)), None)
     assert (moved.part.variant, moved.part.propensity) == ("control", propensity)  # the chance that it had
 
 
@@ -163,7 +163,7 @@ def test_overrides_choose_a_variant_and_do_not_count(services):
     service.experiments.create(definition(traffic=0.01, overrides={"tester": "treatment"}))
     service.experiments.start("test")
     service.running.follow()
-    assign = service.running.assign
+    assign = service.assign
     tester = assign("recommendations", "tester", None)
     assert (tester.part.variant, tester.unit, tester.is_override) == ("treatment", "tester", True)
     asked = assign("recommendations", None, None, "test = control")
@@ -183,10 +183,10 @@ def test_interleaving_shows_all_variants_to_everybody(services):
     service.experiments.create(definition(kind="interleaving", unit="session"))
     service.experiments.start("test")
     service.running.follow()
-    part = service.running.assign("recommendations", None, "s1").part
+    part = service.assign("recommendations", None, "s1").part
     assert (part.variant, part.propensity, part.method) == ("interleaved", 1.0, "team-draft")
     assert part.releases == ("sample/v1", "sample/v2")
-    alone = service.running.assign("recommendations", None, None, "test=treatment").part
+    alone = service.assign("recommendations", None, None, "test=treatment").part
     assert (alone.variant, alone.releases, alone.method) == ("treatment", ("sample/v2",), None)
 
 
@@ -233,13 +233,13 @@ def test_a_store_that_goes_away_leaves_things_as_they_are(tmp_path, releases, ca
     with caplog.at_level(logging.ERROR):
         service.running.follow()
         service.running.follow()
-    assert service.running.assign("recommendations", "u1", None).part.variant == seen[1]
+    assert service.assign("recommendations", "u1", None).part.variant == seen[1]
     assert len([record for record in caplog.records if record.name == live.__name__]) == 1
     service.database.close()
     path.write_bytes(content)
     service.experiments.stop("test")
     service.running.follow()
-    assert service.running.assign("recommendations", "u1", None) is None
+    assert service.assign("recommendations", "u1", None) is None
     service.close()
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_understood_does_not_keep_the_others_from_running(service
     with service.database.begin() as connection:
         connection.exec_driver_sql("""UPDATE experiments SET definition = '{"of": "the future"}' WHERE name = 'strange'""")
     service.running.follow()
-    assert service.seen("u1") is not None and not service.running.runs_on("search")
+    assert service.seen("u1") is not None and "search" not in service.running.plans
     assert "experiment 'strange' cannot be understood" in caplog.text
 
 
