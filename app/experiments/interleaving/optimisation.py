@@ -9,8 +9,8 @@ Here positions are filled one after another. What is there after some of them is
 of the other", so all lists together pass through few such states. Their chances are carried along from position to position, and
 at each the chances of whose turn it is are set such that the expected count is exactly zero. Before that, whoever is behind in
 counts has the turn, for a list that gives both equal chances is what sensitivity asks for. Where this leaves no way to a count of
-zero at a later position, coins replace it; where they leave none either, as at the ends of short lists, the expected count is
-subtracted from what clicks there count.
+zero at a later position, coins replace it; where they leave none either, as at the ends of short lists, or take too long, as in very
+long ones, the expected count is subtracted from what clicks there count.
 
 Shapes: K positions.
 """
@@ -27,6 +27,8 @@ _State = tuple[int, int]
 """How many of the first ranking's items, from the top, are there, and how many of the second's."""
 _PULLS = (0.5, 0.0)
 """How far from a coin's the chance of whoever is behind is: the turn for sure, and, where that leads nowhere, a coin."""
+_LONGEST_BY_COINS = 50
+"""With coins the states grow with the square of K, to a millisecond here; without, they are two a position."""
 _TINY = 1e-9
 
 
@@ -41,7 +43,7 @@ def optimised(rankings: Sequence[Sequence[Hashable]], k: int, rng: np.random.Gen
     first, second = rankings[0][:k], rankings[1][:k]
     pair = _Pair(first, second, k)
     chances, excesses = pair.policy(k, _PULLS[0])
-    if any(excesses):
+    if any(excesses) and k <= _LONGEST_BY_COINS:
         chances, excesses = pair.policy(k, _PULLS[1])
     items: list[Hashable] = []
     teams: list[int] = []

@@ -33,7 +33,7 @@ EVERYTHING = [
 ]
 
 
-def outcomes(rankings: Rankings, k: int, method: Method, *, draws: int = 1_500) -> list[Interleaved]:
+def outcomes(rankings: Rankings, k: int, method: Method, *, draws: int = 700) -> list[Interleaved]:
     """Every answer that can be, each once: their chances must add up to one, which proves that none is missing and all chances are right."""
     rng = np.random.default_rng(0)
     found = {}

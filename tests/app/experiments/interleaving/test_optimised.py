@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from app.experiments.interleaving.optimisation import _PULLS, _Pair
+from app.experiments.interleaving.optimisation import _PULLS, _Pair, optimised
 
 optimize = pytest.importorskip("scipy.optimize", reason="the linear programme is solved with scipy, of the extra experiments")
 
@@ -93,3 +93,13 @@ def test_no_position_is_biased_in_lists_of_usual_length(k: int) -> None:
         num_left += any(excesses)
     assert num_policies == 100
     assert num_left <= 5
+
+
+def test_long_lists_have_no_bias_either() -> None:
+    """Reranking mixes all candidates. The mean count of each position over many answers, within five standard errors of zero."""
+    rng = np.random.default_rng(0)
+    first, second = list(range(80)), rng.permutation(80).tolist()
+    assert any(_Pair(first, second, 80).policy(80, _PULLS[0])[1])
+    margins_NK = np.array([optimised([first, second], 80, rng).margins for _ in range(400)])
+    error_K = margins_NK.std(axis=0) / np.sqrt(400)
+    assert (np.abs(margins_NK.mean(axis=0)) <= 5.0 * error_K + 1e-9).all()
