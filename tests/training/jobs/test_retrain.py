@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.bundle import read_recommender, write_bundle
+from app.bundle import read_recommender, write_bundle, write_search
 from app.releases import ReleaseStore
 from app.store import Database, Event, insert_events
-from tests.conftest import make_draft
+from tests.conftest import make_draft, make_search_draft
 from tests.training.conftest import make_interactions
 from tests.training.jobs.retraining import write_data, write_job
 from training.errors import AnotherRun, ConfigError
@@ -298,20 +298,27 @@ def test_the_plan_touches_nothing(place: Path) -> None:
 def test_a_live_release_of_another_kind_is_a_mistake_of_the_configuration(place: Path, store: ReleaseStore) -> None:
     """And the run is over: started again unmended, it would meet the same."""
     write_job(place)
-    live_release(store)
-    pointer = store.pointer("champion")
-    config = read_retrain_config(place / "config.toml")
-    with pytest.MonkeyPatch.context() as patched:
-
-        def other_kind(*_: Any) -> None:
-            raise ConfigError("it answers searches")
-
-        patched.setattr(job_module, "judge", other_kind)
-        with pytest.raises(ConfigError, match="answers searches"):
-            retrain(config, Places.of(config, {}))
+    store.publish(write_search(make_search_draft(), place / "drafts"), "champion")
+    with pytest.raises(ConfigError, match="is no ranker of items for people"):
+        run()
     record = RunsFolder(place / "retraining").runs()[0].record
     assert record is not None and record["decision"] == "failed"
-    assert pointer.exists()
+
+
+def test_where_the_live_release_has_seen_the_test_part_its_recipe_can_be_judged_in_its_place(
+    place: Path, store: ReleaseStore
+) -> None:
+    """Trained anew, last night's EASE is tonight's: no difference at all, although what is live had learned from everything."""
+    lenient = 'live = "retrained-if-seen"\nleast_coverage = 0.0'
+    write_job(place, publish='refit = true\nchampion = "always"', gate=lenient)
+    first = run().record
+    assert "train-the-live" not in first["seconds"]
+    second = run().record
+    assert second["judged"]["live"]["seen"] == "yes"
+    assert second["judged"]["live"]["release"] == first["release"]["release"]
+    assert second["judged"]["comparisons"]["ease"]["difference"] == 0.0
+    assert "trained anew on the same training part" in second["why"]
+    assert store.current("champion") == second["release"]["release"]
 
 
 def test_the_figures_are_those_of_an_evaluation_of_the_published_bundle(place: Path, store: ReleaseStore) -> None:

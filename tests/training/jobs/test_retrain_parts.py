@@ -238,7 +238,7 @@ def judged(low: float = -0.005, **changes: float) -> dict[str, Any]:
     return {
         "users": 100,
         "candidates": {"a": figures(0.3, **changes)},
-        "live": {"release": "live/1", "seen": "no", **figures(0.3)},
+        "live": {"release": "live/1", "seen": "no", "twin": None, **figures(0.3)},
         "comparisons": {"a": {"difference": low + 0.01, "interval": [low, low + 0.02], "against": LIVE}},
     }
 

@@ -166,6 +166,9 @@ class Gate(_Part):
 
     against: Name = "champion"
     """The slot whose release it is compared with; where nothing is published there, nothing is compared."""
+    live: Literal["as-served", "retrained", "retrained-if-seen"] = "as-served"
+    """Whether the live release itself is judged, or what its recipe, settings and seed make of this run's training part: always, or where the
+    release has seen the test part, or may have."""
     metric: str = "nDCG@10"
     """What decides; see `irgan compare`."""
     protocol: Protocol = "standard"

@@ -5,7 +5,7 @@ RUN/run.json            what the run is
 RUN/steps/              results, see `training.jobs.retrain.steps`
 RUN/snapshot/           the data as they were
 RUN/candidates/         bundles, checkpoints and curves of the rankers that are judged
-RUN/refit/              likewise of the one that then learns from everything
+RUN/live/, RUN/refit/   likewise of what is trained in the live release's place, and of the one that then learns from everything
 RUN/release/            the bundle that is published
 RUN/record.json         what came of it; a run without one is unfinished
 """
@@ -30,7 +30,7 @@ from training.export import Stamp, commit_of_code
 
 _RUN = "run.json"
 _RECORD = "record.json"
-_BULKY = ("snapshot", "candidates", "refit", "release")
+_BULKY = ("snapshot", "candidates", "live", "refit", "release")
 
 
 @dataclass(frozen=True, slots=True)

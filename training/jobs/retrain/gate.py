@@ -84,10 +84,11 @@ def _why(chosen: str | None, against: dict[str, list[str]], judged: Result, gate
         return f"{best}; nothing is live that it could be compared with"
     compared = judged["comparisons"][chosen]
     low, high = compared["interval"]
-    seen = {"no": "", "yes": ", which has seen the test part", "perhaps": ", which may have seen the test part"}[
-        judged["live"]["seen"]
-    ]
+    live = judged["live"]
+    seen = {"no": "", "yes": ", which has seen the test part", "perhaps": ", which may have seen the test part"}[live["seen"]]
+    if live["twin"] is not None:
+        seen = ", trained anew on the same training part"
     return (
-        f"{best}, {compared['difference']:+.4f} [{low:+.4f}, {high:+.4f}] against {judged['live']['release']}{seen}; the margin is "
+        f"{best}, {compared['difference']:+.4f} [{low:+.4f}, {high:+.4f}] against {live['release']}{seen}; the margin is "
         f"{gate.margin:g}"
     )

@@ -23,7 +23,7 @@ from training.jobs.retrain.config import Ranker, RetrainConfig
 from training.jobs.retrain.folder import RunFolder, RunsFolder, now
 from training.jobs.retrain.gate import decide
 from training.jobs.retrain.judge import judge
-from training.jobs.retrain.live import LEARNED_UNTIL
+from training.jobs.retrain.live import LEARNED_UNTIL, live_release, twin_of
 from training.jobs.retrain.outcome import Decision, RetrainOutcome
 from training.jobs.retrain.places import Places
 from training.jobs.retrain.profile import profile_of
@@ -167,7 +167,10 @@ class _Job:
             ranker.name: steps.take(f"train-{ranker.name}", self._training(ranker, split), self._train(ranker, split))
             for ranker in rankers
         }
-        live = steps.take("live", config.gate.against, lambda: {"release": self.releases.current(config.gate.against)})
+        live = steps.take("live", config.gate.model_dump(mode="json"), lambda: live_release(self.releases, split, config.gate))
+        twin = twin_of(live)
+        if twin is not None:
+            live |= steps.take("train-the-live", self._training(twin, split), self._train(twin, split, "live"))
         judged = steps.take(
             "judge", [candidates, live, config.gate.model_dump(mode="json")], lambda: self._judge(candidates, live, split)
         )
@@ -230,7 +233,9 @@ class _Job:
     def _judge(self, candidates: dict[str, Result], live: Result, split: Split) -> Result:
         paths = {name: self.run.path / told["bundle"] for name, told in candidates.items()}
         against = None if live["release"] is None else self.releases.path(live["release"])
-        return judge(paths, against, split, self.config.gate)
+        if live["twin"] is not None:
+            against = self.run.path / live["bundle"]
+        return judge(paths, live, against, split, self.config.gate)
 
     def _release(self, source: Result, judged: Result, gate: Result, dataset: Dataset, split: Split) -> Result:
         learned = dataset.interactions if self.config.publish.refit else split.train

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from app.bundle import RecommenderManifest, Vocabulary
+from app.bundle import Vocabulary
 from app.releases import RecommenderRelease, load_release
 from app.retrieval import Query
 from training.data import Split
-from training.errors import ConfigError, DataError
+from training.errors import DataError
 from training.evaluation.evaluate import PROTOCOLS, Evaluation, Ranks, evaluate_together
 from training.evaluation.significance import compare_rankers
 from training.jobs.retrain.config import Gate
-from training.jobs.retrain.live import Translated, seen_of_test
+from training.jobs.retrain.live import Translated
 from training.jobs.retrain.steps import Result
 
 LIVE = "the live release"
@@ -29,12 +29,13 @@ _HEAD = 0.5
 _LISTED = 10
 
 
-def judge(candidates: Mapping[str, Path], live: Path | None, split: Split, gate: Gate) -> Result:
+def judge(candidates: Mapping[str, Path], live: Result, against: Path | None, split: Split, gate: Gate) -> Result:
     """Measure all candidates, and compare each with the live release.
 
     Args:
         candidates: bundles that learned from the split's training part, by name.
-        live: the bundle of the live release, where there is one.
+        live: see `live_release`.
+        against: the bundle of the live release or of its twin, where there is one.
         split: by time.
         gate: metric, level and draws.
 
@@ -47,13 +48,9 @@ def judge(candidates: Mapping[str, Path], live: Path | None, split: Split, gate:
     """
     served = {name: _load(path) for name, path in candidates.items()}
     models: dict[str, Ranks] = {name: release.bundle.model for name, release in served.items()}
-    told_live = None
-    if live is not None:
-        released = _load(live)
-        assert isinstance(released.manifest, RecommenderManifest)
-        models[LIVE] = Translated(released.bundle, split.train.users, split.train.items)
-        told_live = {"release": released.name, "ranker": released.ranker, **seen_of_test(released.manifest, split)}
-        served[LIVE] = released
+    if against is not None:
+        served[LIVE] = _load(against)
+        models[LIVE] = Translated(served[LIVE].bundle, split.train.users, split.train.items)
     num_users = len(np.unique(split.test.positives().user_rows))
     if num_users < 2:
         raise DataError(
@@ -71,7 +68,7 @@ def judge(candidates: Mapping[str, Path], live: Path | None, split: Split, gate:
         for name in models
     }
     comparisons = {}
-    if live is not None:
+    if against is not None:
         # Any of the candidates may be published, so the chance of a mistake is shared out among them (Bonferroni).
         level = 1.0 - (1.0 - gate.level) / len(candidates)
         for one in compare_rankers(
@@ -86,17 +83,14 @@ def judge(candidates: Mapping[str, Path], live: Path | None, split: Split, gate:
     return {
         "users": num_users,
         "candidates": {name: figures[name] for name in candidates},
-        "live": None if told_live is None else {**told_live, **figures[LIVE]},
+        "live": None if against is None else {**live, **figures[LIVE]},
         "comparisons": comparisons,
     }
 
 
 def _load(path: Path) -> RecommenderRelease:
     release = load_release(path)
-    if not isinstance(release, RecommenderRelease):
-        raise ConfigError(
-            f"{path} answers {release.answers}, so no ranker of items can be compared with it; choose another gate.against"
-        )
+    assert isinstance(release, RecommenderRelease)
     return release
 
 

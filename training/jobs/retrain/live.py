@@ -1,4 +1,4 @@
-"""The release that answers now, asked in the rows of other data, and whether it has seen what it is judged on.
+"""The release that is live: which it is, whether it has seen what it is judged on, and how it is asked in the rows of other data.
 
 Shapes: B users in the batch, U users, I items, J items of the release.
 """
@@ -10,12 +10,48 @@ from typing import Any
 
 import numpy as np
 
-from app.bundle import Bundle, Histories, RecommenderManifest, Vocabulary
+from app.bundle import Bundle, Histories, RecommenderManifest, Vocabulary, read_manifest
+from app.releases import ReleaseStore
 from training.data import Split
+from training.errors import ConfigError
+from training.jobs.retrain.config import Gate, Ranker
+from training.jobs.retrain.steps import Result
 
 LEARNED_UNTIL = "learned_until"
 """In the manifest's `training.retraining`: the time of the latest event that was learned from, seconds since 1970."""
 _SHOWN = "%Y-%m-%d %H:%M UTC"
+
+TWIN = "live"
+"""What the live release's recipe is called where it is trained anew."""
+
+
+def live_release(store: ReleaseStore, split: Split, gate: Gate) -> Result:
+    """What is live in the slot that a run compares with; all None where there is nothing.
+
+    Returns:
+        `release`, NAME/VERSION; `ranker`; `seen` and `why`, see `seen_of_test`; `twin`, what is trained in its place, as `Ranker` takes it.
+
+    Raises:
+        BundleError: its manifest cannot be read.
+        ConfigError: it is no ranker of items for people.
+    """
+    release = store.current(gate.against)
+    if release is None:
+        return dict.fromkeys(("release", "ranker", "seen", "why", "twin"))
+    manifest = read_manifest(store.path(release))
+    if not isinstance(manifest, RecommenderManifest):
+        raise ConfigError(f"{release} in slot {gate.against} is no ranker of items for people; choose another gate.against")
+    told = seen_of_test(manifest, split)
+    trained_anew = gate.live == "retrained" or (gate.live == "retrained-if-seen" and told["seen"] != "no")
+    twin = (
+        {"name": TWIN, "ranker": manifest.ranker, "seed": manifest.seed, "settings": manifest.config} if trained_anew else None
+    )
+    return {"release": release, "ranker": manifest.ranker, **told, "twin": twin}
+
+
+def twin_of(live: Result) -> Ranker | None:
+    """What is trained in the live release's place, if anything is."""
+    return None if live["twin"] is None else Ranker.model_validate(live["twin"])
 
 
 class Translated:
