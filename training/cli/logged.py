@@ -36,7 +36,8 @@ class LoggedFlags:
     target: Annotated[
         str | None,
         typer.Option(
-            help="The policy to be evaluated on it: another log, whose frequencies are taken, or a table of probabilities.",
+            help="The policy to be evaluated on it: another log, whose frequencies are taken; a table of probabilities; or a ranker's "
+            "bundle, for a log with users.",
             rich_help_panel=_LOGGED,
         ),
     ] = None
@@ -67,7 +68,7 @@ class LoggedFlags:
 
 _APPLY = {
     *(entry.name for entry in fields(LoggedFlags)),
-    *("item_column", "time_column", "items", "item_id_column", "format", "separator", "header", "encoding"),
+    *("item_column", "user_column", "time_column", "items", "item_id_column", "format", "separator", "header", "encoding"),
     *("output", "seed", "as_json"),
 }
 """Options that mean something to logs."""
@@ -102,7 +103,7 @@ def compare_logged(
     if output is not None:
         refuse_file(output)
     with needs_training_extra(), log_to_stderr():
-        log, target, shown = _read(flags.logged, flags.target, _options(flags, files))
+        log, target, shown = _read(flags.logged, flags.target, _options(flags, files), files.user_column)
         from training.evaluation.counterfactual import study_logged  # noqa: PLC0415 - heavy
 
         study = study_logged(log, target, shown=shown, model=flags.reward_model, seed=seed)
@@ -142,32 +143,63 @@ def _options(flags: LoggedFlags, files: FileFlags) -> LoggedOptions:
     )
 
 
-def _read(logged: str, target: str, options: LoggedOptions) -> tuple[LoggedActions, TargetPolicy, ShownActions | None]:
+def _read(
+    logged: str, target: str, options: LoggedOptions, user_column: str | None
+) -> tuple[LoggedActions, TargetPolicy, ShownActions | None]:
     """The log, the policy, and the policy's own log if there is one."""
     from training.data import SOURCES, LoggedOptions, load_logged, load_shown  # noqa: PLC0415 - heavy
-    from training.data.tables import open_table  # noqa: PLC0415 - heavy
-    from training.evaluation.counterfactual import PolicyTable, shown_policy  # noqa: PLC0415 - heavy
-    from training.evaluation.counterfactual.targets import PROBABILITY_NAMES  # noqa: PLC0415 - heavy
+    from training.evaluation.counterfactual import shown_policy  # noqa: PLC0415 - heavy
 
     # Options are for files: where one of the two has a name, they are meant for the other.
     of_log = LoggedOptions() if logged in SOURCES and target not in SOURCES else options
     of_target = LoggedOptions() if target in SOURCES and logged not in SOURCES else options
-    if target not in SOURCES and Path(target).exists():
-        file = open_table(
-            Path(target),
-            form=of_target.form,
-            separator=of_target.separator,
-            header=of_target.header,
-            encoding=of_target.encoding,
+    path = None if target in SOURCES or not Path(target).exists() else Path(target)
+    if path is not None and path.is_dir():
+        return *_of_bundle(logged, path, of_log, user_column), None
+    if user_column is not None:
+        raise ConfigError(
+            "--user-column: only for a ranker's bundle as --target; --cluster-column says which rows belong together"
         )
-        if any(name in PROBABILITY_NAMES for name in file.names):
-            table = PolicyTable.read(file, item_column=options.item_column, position_column=options.position_column)
-            policy, log = table.policy(load_logged(logged, replace(of_log, key_columns=table.keys)))
-            return log, policy, None
+    if path is not None and (found := _of_table(logged, path, of_log, of_target)) is not None:
+        return *found, None
     log = load_logged(logged, of_log)
     shown = load_shown(target, of_target)
     policy, log = shown_policy(shown, log)
     return log, policy, shown
+
+
+def _of_table(
+    logged: str, path: Path, of_log: LoggedOptions, of_target: LoggedOptions
+) -> tuple[LoggedActions, TargetPolicy] | None:
+    """The log and a table's policy; None where the file is no table of probabilities."""
+    from training.data import load_logged  # noqa: PLC0415 - heavy
+    from training.data.tables import open_table  # noqa: PLC0415 - heavy
+    from training.evaluation.counterfactual import PolicyTable  # noqa: PLC0415 - heavy
+    from training.evaluation.counterfactual.targets import PROBABILITY_NAMES  # noqa: PLC0415 - heavy
+
+    form, separator, header, encoding = of_target.form, of_target.separator, of_target.header, of_target.encoding
+    file = open_table(path, form=form, separator=separator, header=header, encoding=encoding)
+    if not any(name in PROBABILITY_NAMES for name in file.names):
+        return None
+    table = PolicyTable.read(file, item_column=of_target.item_column, position_column=of_target.position_column)
+    policy, log = table.policy(load_logged(logged, replace(of_log, key_columns=table.keys)))
+    return log, policy
+
+
+def _of_bundle(logged: str, path: Path, options: LoggedOptions, user_column: str | None) -> tuple[LoggedActions, TargetPolicy]:
+    """The log and a ranker's policy."""
+    from app.bundle import read_recommender  # noqa: PLC0415 - heavy
+    from training.data import SOURCES, load_logged  # noqa: PLC0415 - heavy
+    from training.evaluation.counterfactual import ranked_policy  # noqa: PLC0415 - heavy
+    from training.evaluation.entrants import bundle_folder  # noqa: PLC0415 - heavy
+
+    if logged in SOURCES:
+        raise ConfigError(
+            f"--target {path}: a ranker ranks for people, and {logged} does not say who they are; give a log with users"
+        )
+    user = user_column or "user_id"
+    log = load_logged(logged, replace(options, key_columns=(user,)))
+    return log, ranked_policy(read_recommender(bundle_folder(path)), log, user)
 
 
 def _print(study: LoggedStudy) -> None:

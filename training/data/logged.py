@@ -292,7 +292,7 @@ class _Roles:
         if missing:
             raise DataError(
                 f"{file.path}: {file.head} has no column {missing[0]!r} to tell rows apart by; it has "
-                f"{', '.join(map(repr, file.names[:20]))}; correct --context-columns, or the target's table"
+                f"{', '.join(map(repr, file.names[:20]))}; correct --context-columns or --user-column, or the target's table"
             )
         outcome = {column for column in (found["reward"], found["propensity"], found["item"]) if column is not None}
         if leaking := [column for column in options.context_columns if column in outcome]:

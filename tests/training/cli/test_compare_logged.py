@@ -12,6 +12,8 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from app.bundle import write_bundle
+from tests.conftest import make_draft
 from tests.training.evaluation.counterfactual.bandits import RATES_XA, TARGET_XA, draw
 from training.cli.compare import compare
 from training.errors import ConfigError, DataError
@@ -131,6 +133,31 @@ def test_the_same_input_gives_the_same_figures_and_the_seed_moves_folds_alone(pl
     assert other["estimates"]["ips"] == first["estimates"]["ips"]
     assert other["estimates"]["dr"]["value"] != first["estimates"]["dr"]["value"]
     assert first["truth"]["value"] == pytest.approx(pd.read_csv(place / "live.csv")["reward"].mean())
+
+
+def test_a_rankers_bundle_is_evaluated_for_the_users_of_a_log(place: Path, tmp_path: Path):
+    """The log's item 0 … 29 are the bundle's; the name for users is the usual one, or said."""
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, 30, 3_000)
+    frame = pd.DataFrame(
+        {"user_id": [f"u{number % 5}" for number in range(3_000)], "item": [f"i{row}" for row in items], "propensity": 1 / 30}
+    )
+    frame["click"] = (rng.random(3_000) < 0.2 + items / 60).astype(int)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    bundle = write_bundle(make_draft(), tmp_path).parent
+    arguments = ("--target", bundle, "--cluster-column", "none", "--json")
+    found = json.loads(run("--logged", tmp_path / "log.csv", *arguments))
+    assert (found["target"], found["truth"]) == ("sample", None)
+    assert found["weights"]["largest"] == pytest.approx(30)
+    frame.rename(columns={"user_id": "who"}).to_csv(tmp_path / "log.csv", index=False)
+    assert json.loads(run("--logged", tmp_path / "log.csv", *arguments, "--user-column", "who")) == found
+    assert "no column 'user_id'" in error(DataError, "--logged", tmp_path / "log.csv", *arguments)
+    assert "--user-column: only for a ranker's bundle" in error(
+        ConfigError, "--logged", tmp_path / "log.csv", "--target", place / "live.csv", "--user-column", "who"
+    )
+    assert "open-bandit/random does not say who they are" in error(
+        ConfigError, "--logged", "open-bandit/random", "--target", bundle
+    )
 
 
 def test_warnings_are_printed(place: Path, tmp_path: Path):

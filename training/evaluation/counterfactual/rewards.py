@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from training.data import LoggedActions
 from training.evaluation.counterfactual.targets import TargetPolicy
@@ -265,7 +266,8 @@ def cross_fitted(log: LoggedActions, target: TargetPolicy, *, fit: Fit, seed: in
     size = max(1, _CELLS // len(log.actions))
     logged_KN, direct_KN = np.empty((num_folds, len(log))), np.empty((num_folds, len(log)))
     for fold in range(num_folds):
-        model = fit(features, log, np.flatnonzero(folds_N != fold))
+        with threadpool_limits(1, "blas"):  # vectors are short: threads that wait for each other take six times as long
+            model = fit(features, log, np.flatnonzero(folds_N != fold))
         logged_KN[fold] = model.of(features.context_rows_N, log.action_rows_N)
         direct_P = np.empty(len(pairs_P))
         for start in range(0, len(pairs_P), size):

@@ -89,7 +89,8 @@ class LoggedStudy:
             verdict = f"{self.target} would have earned {'more' if low > 0 else 'less'} than {self.log} did"
         else:
             verdict = f"No difference between {self.target} and {self.log} could be shown"
-        return f"{verdict}: {self.target} − {self.log} is {amount} a row, by {ESTIMATORS[TRUSTED]}."
+        caution = " Mind the warnings." if self.warnings else ""
+        return f"{verdict}: {self.target} − {self.log} is {amount} a row, {ESTIMATORS[TRUSTED]}.{caution}"
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only; see `docs/counterfactual.md`."""

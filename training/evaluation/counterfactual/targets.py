@@ -64,7 +64,7 @@ def shown_policy(shown: ShownActions, log: LoggedActions) -> tuple[TargetPolicy,
             f"{shown.name} shows nothing at position {lacking[0]}, where {log.name} has rows; it has the positions {has}; "
             "give a log of the same positions, or --position-column none for both"
         )
-    _check_size(len(positions), len(log.actions), shown.name)
+    check_size(len(positions), len(log.actions), shown.name)
     kept_N = np.isin(shown.positions_N, positions)
     cells_N = np.searchsorted(positions, shown.positions_N[kept_N]) * len(log.actions)
     cells_N = cells_N + rows_of(log.actions, pd.Series(shown.actions.ids))[shown.action_rows_N[kept_N]]
@@ -129,7 +129,7 @@ class PolicyTable:
                 "such a kind; expected probabilities for each"
             )
         log = log.with_actions(ids.unique().tolist())
-        _check_size(num_groups, len(log.actions), str(path))
+        check_size(num_groups, len(log.actions), str(path))
         cells_T = groups_T * len(log.actions) + rows_of(log.actions, ids)
         twice_T = pd.Series(cells_T).duplicated().to_numpy()
         if twice_T.any():
@@ -161,7 +161,8 @@ def _groups(
     return distinct.get_indexer(kinds), distinct.get_indexer(wanted), len(distinct)
 
 
-def _check_size(num_groups: int, num_actions: int, what: str) -> None:
+def check_size(num_groups: int, num_actions: int, what: str) -> None:
+    """Raises DataError where a policy has more probabilities than can be held."""
     if num_groups * num_actions > _LARGEST:
         raise DataError(
             f"{what}: {num_groups:,} kinds of rows with {num_actions:,} actions each are more than can be held; expected up to "

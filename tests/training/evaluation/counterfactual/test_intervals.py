@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -24,6 +26,17 @@ def test_symmetrical_values_get_students_interval():
     low, high = stats.t.interval(0.95, 49, loc=0.0, scale=stats.sem(values_N))
     assert (found.interval.low, found.interval.high) == pytest.approx((low, high))
     assert found.standard_error == pytest.approx(stats.sem(values_N))
+
+
+def test_the_ends_are_quantiles_of_the_statistic_without_its_skewness():
+    """Hall's g, written out, of (estimate − end) / error is Student's quantile at either end."""
+    values_N = np.random.default_rng(0).exponential(size=60) ** 2
+    found = of_mean(values_N)
+    ends = np.array([found.interval.low, found.interval.high])
+    t = (found.value - ends) / found.standard_error
+    s = stats.skew(values_N) / np.sqrt(60)
+    assert s > 0.2
+    assert t + s * t**2 / 3 + s**2 * t**3 / 27 + s / 6 == pytest.approx(stats.t.ppf([0.975, 0.025], 59))
 
 
 @pytest.mark.parametrize("clicks", [15, 38, 150])
@@ -80,6 +93,14 @@ def test_what_two_estimates_share_cancels_out_in_their_difference():
     paired, apart = minus(snips(log), ips(log)), np.hypot(snips(log).standard_error, ips(log).standard_error)
     assert paired.standard_error < apart
     assert paired.value == pytest.approx(snips(log).value - ips(log).value)
+
+
+def test_weights_in_another_unit_change_nothing_of_self_normalised_ips():
+    log = draw(np.random.default_rng(2), 1)[0]
+    tripled = replace(log, weights_N=3 * log.weights_N)
+    assert snips(tripled).value == pytest.approx(snips(log).value)
+    assert snips(tripled).interval.high == pytest.approx(snips(log).interval.high)
+    assert ips(tripled).interval.high == pytest.approx(3 * ips(log).interval.high)
 
 
 def draw(rng: np.random.Generator, num_logs: int, num_rows: int = 300, copies: int = 1) -> list[Weighted]:
