@@ -43,7 +43,7 @@ class BulkInsert:
         if connection.dialect.name == "postgresql":
             return self._insert_arrays(connection, rows)
         there = self._there(connection, rows)
-        for part in _parts([row for row in rows if row[self._place] not in there] if there else rows):
+        for part in _parts(rows):
             statement = self._statements.get(len(part))
             if statement is None:
                 row = f"({', '.join('?' * len(self._columns))})"

@@ -182,10 +182,11 @@ def test_a_flush_does_not_wait_for_what_comes_later(database, monkeypatch):
     writer = Writer(database, linger=1000)
     log = ImpressionLog(writer)
 
-    def busily(connection, impressions) -> None:
-        insert_impressions(connection, impressions)
+    def busily(*arguments):
+        told = insert_impressions(*arguments)
         log.record(impression(log.num_waiting + 1000 * writer.num_transactions))
         assert writer.num_transactions < 10
+        return told
 
     monkeypatch.setattr("app.store.impressions.insert_impressions", busily)
     for number in range(3):
