@@ -75,7 +75,10 @@ def compare(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare rankers user by user: differences with intervals, paired tests corrected for their number, effect sizes."""
+    """Compare rankers user by user: differences with intervals, paired tests corrected for their number, effect sizes.
+
+    With --logged, say what a policy would have earned in place of the one that wrote a log.
+    """
     bundles = bundles or []
     if logs.logged is not None:
         compare_logged(context, logs, data, output=output, seed=seed, as_json=as_json)
