@@ -21,7 +21,7 @@ from training.jobs.retrain.candidates import rankers_of
 from training.jobs.retrain.checks import check
 from training.jobs.retrain.config import Gate, Publish, Validation
 from training.jobs.retrain.gate import decide
-from training.jobs.retrain.judge import LIVE, popular_share
+from training.jobs.retrain.judge import LIVE, popular_share, without_newcomers
 from training.jobs.retrain.live import Translated, seen_of_test
 from training.jobs.retrain.profile import drift
 
@@ -293,6 +293,14 @@ def test_where_nothing_is_live_nothing_is_compared() -> None:
     decision = decide(found, Gate(), Publish(champion="if-better"))
     assert (decision["chosen"], decision["slots"]) == ("a", ["challenger", "champion"])
     assert "nothing is live" in decision["why"]
+
+
+def test_users_who_are_new_in_the_test_part_are_not_judged(split: Split) -> None:
+    """Of user 0 nothing is left in training; all test events of the others stay."""
+    without = replace(split, train=split.train.where(split.train.user_rows != 0))
+    judged_rows = without_newcomers(without).test.user_rows
+    np.testing.assert_array_equal(judged_rows, split.test.user_rows[split.test.user_rows != 0])
+    assert 0 in split.test.user_rows
 
 
 def test_the_most_popular_items_are_those_that_got_half_of_all_likes() -> None:

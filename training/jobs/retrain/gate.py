@@ -76,10 +76,10 @@ def _value(figures: dict[str, Any], gate: Gate) -> float:
 def _why(chosen: str | None, against: dict[str, list[str]], judged: Result, gate: Gate) -> str:
     if chosen is None:
         return "nothing passed: " + "; ".join(f"{name}: {', '.join(objections)}" for name, objections in against.items())
-    others = len(against) - 1
-    best = f"{chosen} has {gate.metric} {_value(judged['candidates'][chosen], gate):.4f}" + (
-        f", the best of {len(against)} rankers or of those that passed" if others else ""
-    )
+    passed = sum(not objections for objections in against.values())
+    best = f"{chosen} has {gate.metric} {_value(judged['candidates'][chosen], gate):.4f}"
+    if len(against) > 1:
+        best += f", the best of {passed} that passed" + (f" of {len(against)}" if passed < len(against) else "")
     if judged["live"] is None:
         return f"{best}; nothing is live that it could be compared with"
     compared = judged["comparisons"][chosen]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from app.bundle import Vocabulary
 from app.releases import RecommenderRelease, load_release
 from app.retrieval import Query
 from training.data import Split
@@ -40,7 +40,7 @@ def judge(candidates: Mapping[str, Path], live: Result, against: Path | None, sp
         gate: metric, level and draws.
 
     Returns:
-        `users`; `candidates`: name → metrics and guardrail figures; `live`: likewise; `comparisons`: name → difference with its interval.
+        `users` that were judged, and `newcomers` that were not; `candidates`: name → metrics and guardrail figures; `live`: likewise; `comparisons`: name → difference with its interval.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -51,14 +51,17 @@ def judge(candidates: Mapping[str, Path], live: Result, against: Path | None, sp
     if against is not None:
         served[LIVE] = _load(against)
         models[LIVE] = Translated(served[LIVE].bundle, split.train.users, split.train.items)
-    num_users = len(np.unique(split.test.positives().user_rows))
+    all_users = _num_users(split)
+    split = without_newcomers(split)
+    num_users = _num_users(split)
     if num_users < 2:
         raise DataError(
-            f"{num_users} users like an item of the test part; expected at least 2, to tell rankers apart; see split.test_fraction"
+            f"{num_users} users with an event in the training part like an item of the test part; expected at least 2, to tell rankers "
+            f"apart; {all_users - num_users} more are new in the test part; see split.test_fraction"
         )
     found = evaluate_together(models, split, PROTOCOLS).of
     decisive = found[gate.protocol]
-    seconds = latencies(served, split.train.users, gate)
+    seconds = latencies(served, [split.train.users.id(row) for row in np.unique(split.train.user_rows).tolist()], gate)
     figures = {
         name: {
             "metrics": {p: {metric: _finite(value) for metric, value in found[p][name].means.items()} for p in PROTOCOLS},
@@ -82,10 +85,21 @@ def judge(candidates: Mapping[str, Path], live: Result, against: Path | None, sp
             comparisons[one.ranker] = {**one.as_json(), "level": level}
     return {
         "users": num_users,
+        "newcomers": all_users - num_users,
         "candidates": {name: figures[name] for name in candidates},
         "live": None if against is None else {**live, **figures[LIVE]},
         "comparisons": comparisons,
     }
+
+
+def without_newcomers(split: Split) -> Split:
+    """Without the test events of users who have no event before: no ranker knows anything of them, and the service gives them what is popular."""
+    had_U = np.bincount(split.train.user_rows, minlength=split.train.num_users) > 0
+    return replace(split, test=split.test.where(had_U[split.test.user_rows]))
+
+
+def _num_users(split: Split) -> int:
+    return len(np.unique(split.test.positives().user_rows))
 
 
 def _load(path: Path) -> RecommenderRelease:
@@ -104,10 +118,10 @@ def popular_share(evaluation: Evaluation, popularity_I: np.ndarray) -> float:
     return float(is_head_I[listed[listed >= 0]].mean())
 
 
-def latencies(releases: Mapping[str, RecommenderRelease], users: Vocabulary, gate: Gate) -> dict[str, float]:
+def latencies(releases: Mapping[str, RecommenderRelease], users: Sequence[str], gate: Gate) -> dict[str, float]:
     """The median seconds of an answer in this process, for the same users; they take turns, so that what else the machine does strikes all."""
     rng = np.random.default_rng([gate.seed, 2])
-    asked = [users.ids[row] for row in rng.integers(0, len(users), gate.questions)]
+    asked = [users[row] for row in rng.integers(0, len(users), gate.questions)]
     taken: dict[str, list[float]] = {name: [] for name in releases}
     for user in asked:
         query = Query(user=user, k=_LISTED)
