@@ -13,7 +13,7 @@ from tea_tasting.metrics import Mean, RatioOfMeans
 from tea_tasting.metrics.mean import MeanResult
 
 from app.experiments.statistics.moments import Contrast
-from app.experiments.statistics.results import Estimate, Interval, as_json, compared, number
+from app.experiments.statistics.results import Estimate, Interval, as_json, compared, gaps, number
 from app.experiments.statistics.samples import Sample
 
 
@@ -66,8 +66,7 @@ def difference(control: Sample, treatment: Sample, *, level: float = 0.95) -> Di
         level: of the intervals.
     """
     first, second, found, why = compared(control, treatment)
-    absolute = second.value - first.value if first.value is not None and second.value is not None else None
-    relative = absolute / first.value if absolute is not None and first.value is not None and first.value > 0 else None
+    absolute, relative = gaps(first.value, second.value)
     interval = relative_interval = p_value = reduction = None
     if why is None:
         assert first.value is not None and second.value is not None

@@ -10,7 +10,7 @@ import numpy as np
 import tea_tasting
 from tea_tasting.experiment import ExperimentResult
 
-from app.experiments.statistics.results import Interval, as_json
+from app.experiments.statistics.results import Interval, as_json, number
 from app.experiments.statistics.samples import Sample
 from app.experiments.statistics.sequences import BURN_IN, PLANNED_UNITS, critical_value, walk
 
@@ -93,8 +93,8 @@ def guardrail(
     if control is not None and treatment is not None:
         sign = 1.0 if better == "higher" else -1.0
         factor = 1.0 - sign * margin * (1.0 if control >= 0 else -1.0)
-        slack = sign * (treatment - factor * control)
-        if step.problem is None:
+        slack = number(sign * (np.float64(treatment) - factor * np.float64(control)))
+        if step.problem is None and slack is not None:
             reach = float(critical_value(step.time, level) * np.sqrt(step.contrast.variance(factor)))
             interval = Interval(slack - reach, slack + reach)
             state = "kept" if interval.low > 0 else "violated" if interval.high < 0 else state

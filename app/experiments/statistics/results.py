@@ -77,6 +77,15 @@ def problem(control: Sample, treatment: Sample, found: Contrast) -> str | None:
     return None
 
 
+def gaps(control: float | None, treatment: float | None) -> tuple[float | None, float | None]:
+    """Treatment − control, and the same as a part of the control; None where there is no such number or the control is not positive."""
+    if control is None or treatment is None:
+        return None, None
+    with np.errstate(all="ignore"):
+        absolute = np.float64(treatment) - np.float64(control)
+        return number(absolute), number(absolute / control) if control > 0 else None
+
+
 def number(value: Any) -> float | None:
     """A float, or None where it is none."""
     return float(value) if np.isfinite(value) else None

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from app.experiments.statistics.moments import Contrast
-from app.experiments.statistics.results import Estimate, Interval, as_json, compared, number
+from app.experiments.statistics.results import Estimate, Interval, as_json, compared, gaps, number
 from app.experiments.statistics.samples import Sample
 
 PLANNED_UNITS = 10_000
@@ -89,8 +89,7 @@ def sequence(
     results: list[Look] = []
     p_value = 1.0
     for step in walk(looks, level=level, planned_units=planned_units, burn_in=burn_in):
-        control, treatment = step.control.value, step.treatment.value
-        absolute = treatment - control if control is not None and treatment is not None else None
+        absolute, relative = gaps(step.control.value, step.treatment.value)
         interval = relative_interval = None
         if step.problem is None:
             assert absolute is not None
@@ -105,7 +104,7 @@ def sequence(
                 treatment=step.treatment,
                 absolute=absolute,
                 interval=interval,
-                relative=absolute / control if absolute is not None and control is not None and control > 0 else None,
+                relative=relative,
                 relative_interval=relative_interval,
                 p_value=p_value,
                 level=level,

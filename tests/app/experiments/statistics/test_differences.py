@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from app.experiments.statistics import Sample, difference
+from app.experiments.statistics import Sample, difference, guardrail, look
 from tests.app.experiments.statistics.made import visits
 
 
@@ -127,6 +127,8 @@ finite = st.floats(-1e6, 1e6, allow_subnormal=False) | st.floats(-1e300, 1e300)
 
 
 @settings(deadline=None)
+@example([(1e-124, 0, 0, 0), (0, 0, 0, 0), (1e185, 0, 0, 0)], 1, False)
+@example([(1.7e308, 1, 1.7e308, 1)] * 2 + [(-1.7e308, 1, -1.7e308, 1)] * 2, 2, False)
 @given(st.lists(st.tuples(finite, st.floats(0, 1e6), finite, st.floats(0, 1e6)), max_size=8), st.integers(0, 8), st.booleans())
 def test_whatever_the_values_no_nan_and_no_warning_escapes(rows: list[tuple[float, ...]], cut: int, ratio: bool):
     columns_4N = np.array(rows, dtype=np.float64).reshape(-1, 4).T
@@ -140,8 +142,11 @@ def test_whatever_the_values_no_nan_and_no_warning_escapes(rows: list[tuple[floa
             before_denominator_N=before_denominator if ratio else None,
         )
 
-    found = difference(sample(slice(cut)), sample(slice(cut, None)))
+    pair = sample(slice(cut)), sample(slice(cut, None))
+    found = difference(*pair)
     json.dumps(found.as_json(), allow_nan=False)
+    json.dumps(look(*pair, burn_in=2).as_json(), allow_nan=False)
+    json.dumps(guardrail([pair], margin=0.1, burn_in=2).as_json(), allow_nan=False)
     assert (found.problem is None) == (found.interval is not None) == (found.p_value is not None)
 
 
