@@ -119,6 +119,7 @@ def test_what_was_before_the_start_is_the_time_before(database):
     story.answer("stranger", None, -20)
     story.click(long_ago, -48.5)
     story.click(old, -39)
+    story.click(old, 5, item="late", user="u1")
     story.event("conversion", -10, user="u1", value=2.0)
     story.event("conversion", -10, user="stranger", value=2.0)
     story.answer("u1", "a", 1)
@@ -146,7 +147,7 @@ def test_after_the_end_only_what_follows_an_answer_counts_and_only_for_an_hour(d
     story.click(last, 11.1, item="too late")
     story.event("rating", 10.5, user="u1", value=1.0)
     outcomes = read(database, story)
-    assert per_unit(outcomes, CLICKS) == {"u1": [1.0, 1.0]}
+    assert per_unit(outcomes, CLICKS) == per_unit(outcomes, CLICKS, 10.0) == {"u1": [1.0, 1.0]}
     assert per_unit(outcomes, RATING) == {"u1": [0.0, 0.0]}
     wider = read_outcomes(database, story_record(database), now=LATE, attribution=timedelta(hours=2))
     assert per_unit(wider, CLICKS) == {"u1": [2.0, 1.0]}
@@ -187,9 +188,11 @@ def test_several_clicks_on_one_item_of_one_answer_count_once(database):
     story.click(second, 3, item="i")
     story.event("conversion", 4, user="u1", request_id=first, item="i", value=2.0)
     story.event("conversion", 4, user="u1", request_id=first, item="i", value=2.0)
+    story.event("conversion", 4, user="u1")
     outcomes = read(database, story)
     assert per_unit(outcomes, CLICKS) == {"u1": [3.0, 2.0]}
     assert per_unit(outcomes, Metric(name="revenue", event="conversion", of="value")) == {"u1": 4.0}
+    assert per_unit(outcomes, Metric(name="purchases", event="conversion")) == {"u1": 2.0}
     share = Metric(name="clicked", event="click", of="any", per="impression")
     assert per_unit(outcomes, share) == {"u1": [2.0, 2.0]}
 
@@ -228,12 +231,24 @@ def test_overrides_do_not_count(database):
     tried = story.answer("u1", "b", 1, is_override=True)
     story.click(tried, 1.5)
     first = story.answer("u1", "a", 2)
+    story.click(tried, 2.5)
     story.click(first, 3)
     tester = story.answer("tester", "b", 1)
     story.click(tester, 2)
     outcomes = read(database, story)
     assert per_unit(outcomes, CLICKS) == {"u1": [1.0, 1.0]}
     assert outcomes.units.exposed_N.tolist() == [microseconds(at(2))]
+
+
+def test_a_unit_is_exposed_from_its_first_answer_on_whichever_process_wrote_it_down_first(database):
+    """The assignment was written with the answer of hour 5; that of hour 2 came to the store later."""
+    story = Story()
+    story.answer("u1", "a", 5)
+    first = story.answer("u1", "a", 2)
+    story.click(first, 3)
+    outcomes = read(database, story)
+    assert outcomes.units.exposed_N.tolist() == [microseconds(at(2))]
+    assert per_unit(outcomes, CLICKS, 4) == {"u1": [1.0, 1.0]}
 
 
 def test_a_fallback_counts_for_the_variant_that_was_assigned(database):
@@ -292,7 +307,9 @@ def many(seed: int) -> Story:
             fields["session"] = f"s{rng.integers(60)}"
         if "request_id" in fields and rng.random() < 0.5:
             del fields["user"]
-        story.event(str(rng.choice(["click", "rating", "conversion"])), float(rng.uniform(-50, 50)), **fields)
+        story.event(str(rng.choice(["click", "rating", "conversion"])), float(rng.integers(-50, 50)), **fields)
+    for _ in range(20):  # at one time, so that only their values can put them in order
+        story.event("conversion", 47.0, user="u1", value=float(rng.normal()))
     return story
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.experiments.bandit import Assigned, weighted
 from app.experiments.errors import UnknownExperiment, WrongState
 from app.experiments.interleaving import interleave
 from app.experiments.reports import report_json
+from app.experiments.reports.analysis import _corrected
 from app.experiments.reports.figures import Report
 from app.experiments.reports.making import make_report
 from app.store import Database, ExperimentRecords, insert_release
@@ -131,19 +133,20 @@ def test_the_ratio_goes_by_the_logged_propensities_also_when_weights_changed(dat
 
 
 def test_a_variant_that_nobody_got_is_expected_by_the_allocation(database):
-    """All 100 units got `a`; the allocation gave `b` half of them."""
+    """All 100 units got `a`; the allocation gave `b` a quarter of them, the definition half."""
     story = Story()
     for user in range(100):
-        story.answer(f"u{user}", "a", 1)
+        story.answer(f"u{user}", "a", 1, propensity=0.75)
     story.write(database)
-    kept = Allocation((), allocated({"a": 1.0, "b": 1.0}), {"a": "popularity/v1", "b": "irgan/v7"}).as_json()
+    kept = Allocation((), allocated({"a": 3.0, "b": 1.0}), {"a": "popularity/v1", "b": "irgan/v7"}).as_json()
     with database.begin() as connection:
         row = {"experiment": "test", "revision": 2, "time": at(0), "content": kept}
         connection.execute(ALLOCATIONS.insert(), [row])
         insert_release(connection, "irgan/v7", "irgan-history", at(-5), {})
     report = make_report(database, "test", now=LATE)
     assert report.sample_ratio is not None
-    assert report.sample_ratio.expected == {"a": 50.0, "b": 50.0}
+    assert report.sample_ratio.expected == {"a": 75.0, "b": 25.0}
+    assert [variant.share for variant in report.variants] == [0.75, 0.25]
     assert report.decision.status == "unusable"
     assert [(variant.release, variant.ranker) for variant in report.variants] == [
         ("popularity/v1", None),
@@ -208,6 +211,18 @@ def test_many_secondary_metrics_are_corrected(database):
         (one,) = metric.comparisons
         assert one.p_holm == pytest.approx(min(1.0, 2 * one.p_value))
     assert report.primary.comparisons[0].p_holm is None
+
+
+def test_of_many_secondary_metrics_only_what_passes_the_correction_is_called_better(database):
+    """.03 and .04 are .06 each after Holm; .01 and .04 are .02 and .04. The primary metric is no part of it."""
+    report = told(database, clicking(secondary=["conversion", "latency"]))
+    for p_values, verdicts in (((0.03, 0.04), ["undecided"] * 2), ((0.01, 0.04), ["better"] * 2)):
+        metrics = [
+            replace(metric, comparisons=[replace(metric.comparisons[0], p_value=p_value, verdict="better")])
+            for metric, p_value in zip(report.metrics, (0.9, *p_values), strict=True)
+        ]
+        found = [metric.comparisons[0].verdict for metric in _corrected(metrics, definition())]
+        assert found == ["better", *verdicts]
 
 
 def test_three_variants_share_the_chance_of_an_error(database):
