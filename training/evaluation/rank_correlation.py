@@ -9,8 +9,8 @@ import numpy as np
 
 _CELLS = 2**18
 """Items looked at together; so many fit a processor's cache."""
-_BLOCK = 64
-"""S. Pairs within a block are compared one by one, I·S in all; pairs of blocks by their sizes, (I / S)² in all."""
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 64, 255
+"""Of S; a byte counts the pairs of an item within its block."""
 
 
 def score_levels(scores_BI: np.ndarray, order_BI: np.ndarray) -> np.ndarray:
@@ -106,17 +106,19 @@ def _tied_pairs(sorted_BI: np.ndarray, num_B: np.ndarray) -> np.ndarray:
 def inversions(places_BI: np.ndarray) -> np.ndarray:
     """How many pairs of each row stand in falling order, int64 [B]; every row holds 0 … I − 1, each once."""
     num_users, num_items = places_BI.shape
-    num_blocks = max(1, -(-num_items // _BLOCK))
-    kind = np.int16 if num_blocks * _BLOCK < 2**15 else np.int32
-    filled_BI = np.empty((num_users, num_blocks * _BLOCK), dtype=kind)
+    # Pairs within a block are compared one by one, I·S in all, and pairs of blocks by their sizes, (I / S)² in all: S goes with I^⅓.
+    block = min(_LARGEST_BLOCK, max(_SMALLEST_BLOCK, round(4 * num_items ** (1 / 3))))
+    num_blocks = max(1, -(-num_items // block))
+    kind = np.int16 if num_blocks * block < 2**15 else np.int32
+    filled_BI = np.empty((num_users, num_blocks * block), dtype=kind)
     filled_BI[:, :num_items] = places_BI
-    filled_BI[:, num_items:] = np.arange(num_items, num_blocks * _BLOCK)
+    filled_BI[:, num_items:] = np.arange(num_items, num_blocks * block)
     inverse_BI = np.empty_like(filled_BI)
     np.put_along_axis(inverse_BI, filled_BI.astype(np.int64), np.arange(filled_BI.shape[1], dtype=kind)[None, :], axis=1)
-    columns_BI = filled_BI // _BLOCK
+    columns_BI = filled_BI // block
     # A pair stands in one block of places; else its values are in one block; else it is told by the blocks alone.
-    within_B = _falling_within_blocks(filled_BI) + _falling_within_blocks(inverse_BI // _BLOCK)
-    rows_BI = np.arange(num_users * num_blocks).repeat(_BLOCK).reshape(columns_BI.shape)
+    within_B = _falling_within_blocks(filled_BI, block) + _falling_within_blocks(inverse_BI // block, block)
+    rows_BI = np.arange(num_users * num_blocks).repeat(block).reshape(columns_BI.shape)
     cells = (rows_BI * num_blocks + columns_BI).ravel()
     sizes_BMM = np.bincount(cells, minlength=num_users * num_blocks**2).reshape(num_users, num_blocks, num_blocks)
     earlier_BMM = np.cumsum(sizes_BMM, axis=1) - sizes_BMM
@@ -125,11 +127,11 @@ def inversions(places_BI: np.ndarray) -> np.ndarray:
     return inversions_B
 
 
-def _falling_within_blocks(values_BI: np.ndarray) -> np.ndarray:
+def _falling_within_blocks(values_BI: np.ndarray, block: int) -> np.ndarray:
     """Pairs of a block of S neighbours whose first value is the higher one, int64 [B]."""
-    values_SX = np.ascontiguousarray(values_BI.reshape(-1, _BLOCK).T)
+    values_SX = np.ascontiguousarray(values_BI.reshape(-1, block).T)
     falling_SX = np.zeros(values_SX.shape, dtype=np.uint8)  # at most S − 1 for each
-    for step in range(1, _BLOCK):
+    for step in range(1, block):
         falling_SX[step:] += values_SX[:-step] > values_SX[step:]
     found_B: np.ndarray = falling_SX.sum(axis=0, dtype=np.int64).reshape(len(values_BI), -1).sum(axis=1)
     return found_B
