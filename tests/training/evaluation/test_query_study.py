@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.training.evaluation.studies import Page
 from training.evaluation.agreement import list_measures
 from training.evaluation.changes import Asked
 from training.evaluation.query_study import Answers, QueryEntrant, QueryStudy, study_queries
@@ -96,6 +97,13 @@ def test_the_page_has_a_section_for_each_group(compared: QueryStudy) -> None:
         assert f"“What of &lt;{change.id[1:]}&gt;?”" in page
     assert "Document 3 (grade 2)" in page and "liked in training" not in page and "users" not in page.split("</style>")[1]
     assert page == render_query_report(studied(metrics=("nDCG@10", "AP")))
+    parts = Page(page)
+    ids = {attributes["id"] for _, attributes in parts.elements if "id" in attributes}
+    links = [value for _, attributes in parts.elements for name, value in attributes.items() if name.endswith("href")]
+    assert links and all(link and link.startswith("#") and link[1:] in ids for link in links)
+    assert len(parts.attributes("caption")) == len(parts.attributes("table")) == 1 + 3 * 3
+    assert all(len(attributes["aria-label"] or "") > 60 for attributes in parts.attributes("svg"))
+    assert not parts.attributes("script") and all("src" not in attributes for _, attributes in parts.elements)
 
 
 def test_rankers_that_are_not_compared_have_a_page_of_figures() -> None:

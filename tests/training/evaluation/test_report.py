@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
-from tests.training.evaluation.studies import neighbour_model, popularity_model, small_split
+from tests.training.evaluation.studies import Page, neighbour_model, popularity_model, small_split
 from training.errors import ConfigError, DataError
 from training.evaluation import Entrant, Study, run_study
 from training.evaluation.plots import _style, agreement_matrix
 from training.evaluation.report import render_report
 
-_VOID = {"meta", "br", "link", "img", "input", "hr"}
 CURVES = {"fit/loss": [(0.0, 1.5), (1.0, 0.5)], "fit/nDCG@10": [(0.0, 0.1), (1.0, 0.3)]}
-
-
-class Page(HTMLParser):
-    """Every element, and whether each one was closed in its turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = self.drawn = ""
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-        if self._open[-1:] == ["text"]:
-            self.drawn += data
-
-    def attributes(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for found, attributes in self.elements if found == tag]
 
 
 def study(*, names: tuple[str, str, str] = ("popular", "knn", "knn-all"), **options) -> Study:
