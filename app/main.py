@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import faiss
+import numpy as np
 from fastapi import FastAPI
 
 from app.api import (
@@ -28,10 +29,13 @@ from app.api import (
 from app.experiments.definition import Surface
 from app.experiments.lifecycle import Experiments
 from app.experiments.live import LiveExperiments
+from app.experiments.reallocating import Reallocations
 from app.releases import LiveRelease, ReleaseStore
 from app.settings import Settings, read_settings
 from app.store import Database, ImpressionLog, ItemChanges, Writer
 
+_BANDIT_SECONDS = 1.0
+"""How often to look whether a bandit is due."""
 _DESCRIPTION = """
 Ranked items for known users, for histories, for items and for texts, and the order of candidates, answered from published bundles.
 
@@ -65,6 +69,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "rerank": lives[rerank_slot],
     }
     live_experiments = LiveExperiments(database, surfaces, impressions)
+    all_experiments = Experiments(database, releases)
+    reallocations = Reallocations(database, all_experiments, lambda: live_experiments.running, np.random.default_rng())
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(live_experiments.follow)
         watching = [asyncio.create_task(live.watch(settings.poll_seconds)) for live in lives.values()]
         watching.append(asyncio.create_task(live_experiments.watch(settings.poll_seconds)))
+        watching.append(asyncio.create_task(reallocations.watch(_BANDIT_SECONDS)))
         yield
         for task in watching:
             task.cancel()
@@ -92,7 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
     app.state.writer, app.state.impressions = writer, impressions
-    app.state.experiments, app.state.reports = Experiments(database, releases), Reports(database)
+    app.state.experiments, app.state.reports = all_experiments, Reports(database)
     app.state.participation = Participation(live_experiments, impressions, metrics, recorded=settings.impressions)
     app.state.live, app.state.live_search, app.state.live_rerank = (
         lives[slot] for slot in (settings.slot, search_slot, rerank_slot)

@@ -200,12 +200,13 @@ def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _T
     release, ranking = turn.answers[0]
     fallback: str | None = ranking.fallback
     shown = None
+    rows = ranking.rows.tolist()
     if turn.is_mixed:
         shown, items = _mixed(turn, told)
         if not all(other.fallback for _, other in turn.answers):
             fallback = None
     else:
-        items = release.cards.ranked(ranking.rows.tolist(), ranking.scores.tolist())
+        items = release.cards.ranked(rows, ranking.scores.tolist())
     if fallback is not None:
         request.app.state.metrics.fallback(release.ranker, fallback)
     request.scope["state"]["ranker"] = release.ranker
@@ -216,7 +217,7 @@ def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _T
             request,
             told.surface,
             turn,
-            [ids[row] for row in ranking.rows.tolist()] if shown is None else shown.items,
+            [ids[row] for row in rows] if shown is None else shown.items,
             request_id=told.request_id,
             user=told.user,
             session=told.session,

@@ -33,6 +33,7 @@ class LiveExperiments:
 
     Attributes:
         plans: who takes part in what, by surface; where nothing runs there is none.
+        running: the experiments that run.
     """
 
     def __init__(self, database: Database, lives: Mapping[Surface, LiveRelease], impressions: ImpressionLog) -> None:
@@ -41,7 +42,7 @@ class LiveExperiments:
         self._lives = lives
         self._impressions = impressions
         self.plans: Mapping[Surface, SurfacePlan] = {}
-        self._running: list[KeptExperiment] = []
+        self.running: list[KeptExperiment] = []
         self._exposures: dict[str, list[Exposure]] = {}
         self._allocated_in: dict[str, int] = {}
         self._settled_at = 0.0
@@ -68,8 +69,8 @@ class LiveExperiments:
         if is_new:
             records = self._records.all()
             running = [KeptExperiment(record) for record in records if record.state == "running"]
-            self._running = [one for one in running if self._is_understood(one)]
-            if self._allocated_in != (found := {one.name: one.allocated_in for one in self._running}):
+            self.running = [one for one in running if self._is_understood(one)]
+            if self._allocated_in != (found := {one.name: one.allocated_in for one in self.running}):
                 self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
         self._hold_releases()
         if is_new or monotonic() < self._settled_at:
@@ -83,12 +84,12 @@ class LiveExperiments:
         return self._tried(f"experiment {one.name!r} cannot be understood", read)
 
     def _planned(self) -> dict[Surface, SurfacePlan]:
-        moving = [one for one in self._running if len(one.record.allocations) > 1]
+        moving = [one for one in self.running if len(one.record.allocations) > 1]
         if moving:
             self._impressions.flush()  # this process's own exposures count too
         self._exposures = {one.name: list(self._records.exposures(one.name, before=one.allocated_in)) for one in moving}
         by_surface: dict[Surface, list[RunningExperiment]] = {}
-        for one in self._running:
+        for one in self.running:
             running = RunningExperiment(one, self._exposures.get(one.name, ()))
             by_surface.setdefault(one.definition.surface, []).append(running)
         return {surface: SurfacePlan(experiments) for surface, experiments in by_surface.items()}
@@ -96,7 +97,7 @@ class LiveExperiments:
     def _hold_releases(self) -> None:
         """Have what variants need before anybody is assigned to them."""
         wanted: dict[int, set[str]] = {id(live): set() for live in self._lives.values()}
-        for one in self._running:
+        for one in self.running:
             assert one.allocation is not None
             wanted[id(self._lives[one.definition.surface])].update(one.allocation.releases.values())
         for live in {id(live): live for live in self._lives.values()}.values():
@@ -105,7 +106,7 @@ class LiveExperiments:
     def _note_releases(self) -> None:
         """Tell the store which releases answer, for reports that outlive their bundles; none is made for this alone."""
         answering = {live.current.name: live.current for live in self._lives.values() if live.current is not None}
-        for one in self._running:
+        for one in self.running:
             for name in one.allocation.releases.values() if one.allocation is not None else ():
                 if (release := self._lives[one.definition.surface].find(name)) is not None:
                     answering[name] = release

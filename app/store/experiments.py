@@ -95,6 +95,19 @@ class ExperimentRecords:
             found = connection.execute(wanted).all()
         return [ExperimentChange(row.number, row.experiment, row.time, row.action, orjson.loads(row.detail)) for row in found]
 
+    def allocated_at(self, name: str) -> datetime | None:
+        """When the allocation in force was made; None before the first start.
+
+        Raises:
+            StoreUnusable: it cannot be read.
+        """
+        if not self.database.is_there:
+            return None
+        wanted = select(ALLOCATIONS.c.time).where(ALLOCATIONS.c.experiment == name).order_by(ALLOCATIONS.c.revision.desc())
+        with self.database.read() as connection:
+            found: datetime | None = connection.execute(wanted.limit(1)).scalar()
+        return found
+
     def exposures(self, name: str, *, before: int) -> Iterator[tuple[str, str, float, int]]:
         """Unit, variant, propensity and revision of those who took part before an allocation.
 

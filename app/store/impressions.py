@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,11 +28,13 @@ _KEPT = 64 * 2**20
 _BESIDE_ITEMS = 500
 """Characters of an impression beside its items, about."""
 _RETRY_SECONDS = 1.0
+_KNOWN = 200_000
+"""Units that are remembered to have an assignment in the store, at most: asking the store for each of them costs more than their answers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Impression:
-    """An answer that was given.
+    """An answer that was given. It is not changed; what keeps others from being changed would cost each answer a microsecond.
 
     Attributes:
         request_id: of the answer.
@@ -87,6 +89,7 @@ class ImpressionLog:
         self._size = 0
         self._at_once = _AT_ONCE
         self._is_asked = False
+        self._known: set[tuple[str, str]] = set()
         self._num_recorded = 0
         self.num_waiting = 0
         """Impressions that are not yet written."""
@@ -138,6 +141,17 @@ class ImpressionLog:
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
 
+    @property
+    def known(self) -> Set[tuple[str, str]]:
+        """Experiments and units whose assignments are in the store."""
+        return self._known
+
+    def remember(self, assigned: Set[tuple[str, str]]) -> None:
+        """Know of more of them."""
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        self._known |= assigned
+
     def give_back(self, taken: list[Impression], error: BaseException | None, *, was_asked: bool) -> None:
         """Forget what was written, and keep what was not.
 
@@ -183,16 +197,19 @@ class _Attempt:
         self._log = log
         self._is_asked = is_asked
         self._taken: list[Impression] = []
+        self._assigned: Set[tuple[str, str]] = frozenset()
         self.has_ended = threading.Event()
         self.error: BaseException | None = None
 
     def write(self, connection: Connection) -> None:
         if not self._taken:
             self._taken = self._log.take()
-        insert_impressions(connection, self._taken)
+        self._assigned = insert_impressions(connection, self._taken, self._log.known)
 
     def end(self, done: Future[None]) -> None:
         self.error = done.exception()
+        if self.error is None:
+            self._log.remember(self._assigned)
         self._log.give_back(self._taken, self.error, was_asked=self._is_asked)
         self.has_ended.set()
 
@@ -213,8 +230,19 @@ _insert = BulkInsert(IMPRESSIONS, [field for field in Impression.__dataclass_fie
 _insert_assignments = BulkInsert(ASSIGNMENTS, ["experiment", "unit", "variant", "propensity", "revision", "time"])
 
 
-def insert_impressions(connection: Connection, impressions: Sequence[Impression]) -> None:
-    """Write impressions down, and the assignments that they are the first of."""
+def insert_impressions(
+    connection: Connection, impressions: Sequence[Impression], known: Set[tuple[str, str]] = frozenset()
+) -> Set[tuple[str, str]]:
+    """Write impressions down, and the assignments that they are the first of.
+
+    Args:
+        connection: of a transaction that writes.
+        impressions: in their order.
+        known: experiments and units whose assignments are there.
+
+    Returns:
+        Experiments and units whose assignments are there now, the known ones left out.
+    """
     rows = []
     firsts: dict[tuple[str, str], tuple[Any, ...]] = {}
     for one in impressions:
@@ -239,10 +267,12 @@ def insert_impressions(connection: Connection, impressions: Sequence[Impression]
             )
         )
         if one.experiment is not None and unit is not None and not one.is_override:
-            first = (one.experiment, unit, one.variant, one.propensity, one.revision, time)
-            firsts.setdefault((one.experiment, unit), first)
+            key = one.experiment, unit
+            if key not in known and key not in firsts:
+                firsts[key] = (*key, one.variant, one.propensity, one.revision, time)
     _insert(connection, rows)
     _insert_assignments(connection, list(firsts.values()))
+    return firsts.keys()
 
 
 def _text(text: str | None) -> str | None:
