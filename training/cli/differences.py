@@ -76,7 +76,7 @@ def _print_changes(console: Console, changes: Changes, key: str, unit: str, each
     table.add_column("difference", justify="right", no_wrap=True)
     table.add_column("user" if unit == "users" else "query", overflow="fold")
     for name in (changes.ranker, changes.against):
-        table.add_column(f"first of {name}", overflow="fold")
+        table.add_column(f"first of {name}", overflow="ellipsis", no_wrap=True)
     for change in (*changes.gains[:each], *changes.losses[:each]):
         sign = "+" if change.difference > 0 else ""
         table.add_row(

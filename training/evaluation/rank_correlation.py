@@ -87,7 +87,8 @@ def _tau(levels_BI: np.ndarray, others_BI: np.ndarray, excluded_BI: np.ndarray) 
     discordant_B = inversions(keys_BI & last)
     pairs_B = num_B * (num_B - 1) // 2
     concordant_B = pairs_B - tied_first_B - tied_second_B + tied_both_B - discordant_B
-    untied_B = np.sqrt(pairs_B - tied_first_B) * np.sqrt(pairs_B - tied_second_B)
+    # The root of the product, not the product of roots: of equal orders τ is then 1 to the last bit.
+    untied_B = np.sqrt((pairs_B - tied_first_B).astype(np.float64) * (pairs_B - tied_second_B))
     tau_B = np.full(len(untied_B), np.nan)
     np.divide(concordant_B - discordant_B, untied_B, out=tau_B, where=untied_B > 0)
     return tau_B

@@ -52,6 +52,10 @@ def test_tau_is_scipys_with_ties_and_without_what_is_no_candidate(num_items: int
 
 
 def test_the_same_order_is_one_the_reverse_minus_one_and_no_order_is_undefined() -> None:
+    """To the last bit, with ties and without, for any number of items."""
+    for num_items in range(2, 60):
+        coarse_1I = np.arange(num_items)[None, :] // 2.0 if num_items > 2 else np.arange(2.0)[None, :]
+        assert kendall_tau(levels(coarse_1I), levels(coarse_1I)).tolist() == [1.0]
     scores_BI = np.random.default_rng(0).normal(size=(3, 90))
     assert kendall_tau(levels(scores_BI), levels(scores_BI)).tolist() == [1.0, 1.0, 1.0]
     assert kendall_tau(levels(scores_BI), levels(-scores_BI)).tolist() == [-1.0, -1.0, -1.0]
