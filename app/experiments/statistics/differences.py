@@ -71,7 +71,7 @@ def difference(control: Sample, treatment: Sample, *, level: float = 0.95) -> Di
     if why is None:
         assert first.value is not None and second.value is not None
         analysed = _analysed(control, treatment, found, level)
-        interval = Interval(analysed.effect_size_ci_lower, analysed.effect_size_ci_upper)
+        interval = Interval(float(analysed.effect_size_ci_lower), float(analysed.effect_size_ci_upper))
         p_value = float(analysed.pvalue)
         ends = number(analysed.rel_effect_size_ci_lower), number(analysed.rel_effect_size_ci_upper)
         if first.value > 0 and second.value > 0 and ends[0] is not None and ends[1] is not None:

@@ -25,6 +25,7 @@ def test_means_are_compared_by_welchs_test():
     assert found.interval is not None
     assert (found.interval.low, found.interval.high) == pytest.approx(tuple(scipys.confidence_interval(0.9)))
     assert found.p_value == pytest.approx(scipys.pvalue)
+    assert {type(end) for each in (found.interval, found.relative_interval) if each for end in (each.low, each.high)} == {float}
     assert found.control.error == pytest.approx(stats.sem(first))
     assert found.relative == pytest.approx(second.mean() / first.mean() - 1.0)
     assert found.variance_reduction is None and found.problem is None
