@@ -34,7 +34,7 @@ class LiveRelease:
     Attributes:
         current: what answers now; None until something was loaded.
         num_swaps: releases that went live here, the first one included.
-        num_refusals: releases that could not be loaded.
+        num_refusals: releases that could not be loaded, for the slot or beside it.
     """
 
     def __init__(self, store: ReleaseStore, slot: str, changes: ItemChanges | None = None) -> None:
@@ -80,8 +80,10 @@ class LiveRelease:
         """Have these releases ready beside what answers in the slot, and no others; what cannot be loaded is logged and left out."""
         with self._lock:
             self._wanted = names
-            self._pool.keep(names)
+            self._pool.keep([name for name in names if self.current is None or name != self.current.name])
+        refused = self._pool.num_refusals
         loaded = [release for name in names if self.find(name) is None and (release := self._pool.load(name)) is not None]
+        self.num_refusals += self._pool.num_refusals - refused
         with self._lock:
             for release in loaded:
                 self._pool.put(release)
