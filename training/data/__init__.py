@@ -9,7 +9,8 @@ from training.data.files import FileOptions
 from training.data.interactions import Dataset, Interactions, Split
 from training.data.letor import FeatureData, FeatureSplit, JudgedFeatures
 from training.data.load import load_collection, load_dataset, load_features
-from training.data.logged import LoggedActions, LoggedOptions, ShownActions, load_logged, load_shown
+from training.data.logged import LoggedActions, LoggedOptions, ShownActions
+from training.data.logged_files import load_logged, load_shown
 from training.data.splits import SPLITS, default_split, holdout, make_split
 from training.data.text_splits import TEXT_SPLITS, default_text_split, make_text_splits
 from training.data.trec import read_trec_qrels, read_trec_run

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import create_engine, insert, text
 
+from app.store.tables import EVENTS, IMPRESSIONS, METADATA
 from training.data import LoggedOptions, load_dataset, load_logged, load_shown
 from training.errors import DataError
 
@@ -19,8 +22,8 @@ LOG = """user_id,action,position,click,propensity,timestamp,country,age
 """
 
 
-def write(folder: Path, text: str, name: str = "log.csv") -> str:
-    (folder / name).write_text(text)
+def write(folder: Path, content: str, name: str = "log.csv") -> str:
+    (folder / name).write_text(content)
     return str(folder / name)
 
 
@@ -104,9 +107,9 @@ BAD = {
 
 @pytest.mark.parametrize("message", BAD)
 def test_what_cannot_be_used_is_told_in_one_message(message: str, tmp_path: Path):
-    text, options = BAD[message]
+    content, options = BAD[message]
     with pytest.raises(DataError) as error:
-        load_logged(write(tmp_path, text), LoggedOptions(**options))
+        load_logged(write(tmp_path, content), LoggedOptions(**options))
     assert message in str(error.value), error.value
     assert "log.csv" in str(error.value)
 
@@ -147,3 +150,31 @@ def test_open_bandit_has_its_published_counts(data_dir: Path):
     assert random.times_N is not None
     assert random.times_N[0] == pd.Timestamp("2019-11-24 00:00:34", tz="UTC").timestamp()
     assert load_shown("open-bandit/bts").rewards_N is not None
+
+
+def test_the_query_of_the_page_makes_a_log_of_an_experiment(tmp_path: Path):
+    """On a store of our own tables: assigned answers alone, clicks found by their answer, times in seconds."""
+    page = (Path(__file__).parents[3] / "docs" / "counterfactual.md").read_text()
+    query = page[page.index("SELECT i.variant") :].split("\n\n")[0].replace("'NAME'", "'try'")
+    engine = create_engine("sqlite://")
+    METADATA.create_all(engine)
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    answer = {
+        "time": moment, "surface": "search", "experiment": "try", "unit": "u1", "variant": "new", "propensity": 0.25,
+        "is_override": False, "release": "a/1", "milliseconds": 1.0, "items": "[]",
+    }  # fmt: skip
+    click = {"type": "click", "time": moment, "received": moment}
+    with engine.begin() as connection:
+        for number, other in enumerate(
+            ({}, {"variant": "old", "propensity": 0.75, "unit": "u2"}, {"is_override": True}, {"experiment": "another"})
+        ):
+            connection.execute(insert(IMPRESSIONS).values({**answer, **other, "request_id": f"r{number}"}))
+        for number, (request, kind) in enumerate((("r0", "click"), ("r0", "click"), ("r1", "rating"), ("r2", "click"))):
+            connection.execute(insert(EVENTS).values({**click, "id": f"e{number}", "request_id": request, "type": kind}))
+        pd.read_sql(text(query), connection).to_csv(tmp_path / "try.csv", index=False)
+    log = load_logged(str(tmp_path / "try.csv"))
+    assert [log.actions.id(row) for row in log.action_rows_N] == ["new", "old"]
+    assert (log.rewards_N.tolist(), log.propensities_N.tolist()) == ([1, 0], [0.25, 0.75])
+    assert (log.cluster, log.num_clusters) == ("user_id", 2)
+    assert log.times_N is not None
+    assert log.times_N.tolist() == [moment.timestamp()] * 2

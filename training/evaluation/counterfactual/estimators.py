@@ -96,7 +96,7 @@ def switch_dr(log: Weighted) -> tuple[Influence, float]:
     """Doubly robust where weights are up to a threshold, the direct method where they are larger (Wang, Agarwal and Dudík 2017).
 
     The threshold is that of the least estimated mean squared error among quantiles of the weights, 0 (the direct method) and the
-    largest (doubly robust), in the manner of their § 4: the variance, plus the square of the bias.
+    largest (doubly robust), in their manner: the variance, plus the square of the bias.
 
     Differs from the paper: there the bias is bounded by the largest possible reward, which with rare rewards always chooses doubly robust.
     Here it is estimated, as what the left-out corrections w (r − q̂) add up to. That estimate is part of the interval's width.

@@ -13,7 +13,7 @@ import pandas as pd
 from training.data import LoggedActions, ShownActions
 from training.data.assemble import rows_of
 from training.data.columns import USUAL_NAMES, choose_column, read_ids
-from training.data.logged import as_keys, read_positions, read_probabilities
+from training.data.logged_files import as_keys, read_positions, read_probabilities
 from training.data.tables import Table, TableFile
 from training.errors import DataError
 
