@@ -208,6 +208,21 @@ def test_an_old_unfinished_run_is_abandoned(place: Path, monkeypatch: pytest.Mon
     assert first.record is not None and "25 hours ago" in first.record["why"]
 
 
+def test_a_run_whose_release_is_ready_is_brought_to_its_end_whatever_its_age(
+    place: Path, store: ReleaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_job(place)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    with monkeypatch.context() as patched:
+        patched.setattr(ReleaseStore, "publish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(1700000000 + 25 * 3600))
+    record = run().record
+    assert record["started"].startswith("2023-11-14T22:13:20")
+    assert store.current("challenger") == record["release"]["release"]
+
+
 def test_what_somebody_went_back_from_is_not_published_again(place: Path, store: ReleaseStore) -> None:
     """The process was killed after the pointer had moved; before the next one starts, a person rolls back."""
     write_job(place)
@@ -244,10 +259,10 @@ def test_only_records_are_kept_of_old_runs(place: Path, store: ReleaseStore) -> 
     assert len(store.published()) == 4
 
 
-def test_events_of_the_store_count_up_to_the_watermark(place: Path, store: ReleaseStore) -> None:
+def test_events_of_the_store_count_up_to_the_watermark(place: Path, store: ReleaseStore, store_url: str) -> None:
     """Ratings in a file and in the store; of a pair in both the later one counts; other types and events without a user do not."""
-    write_job(place, data='[data.store]\nurl = "sqlite:///events.db"\ntypes = {rating = "value", purchase = 5.0}\n')
-    database = Database("sqlite:///events.db")
+    write_job(place, data='[data.store]\ntypes = {rating = "value", purchase = 5.0}\n')
+    database = Database(store_url)
     later = datetime(2000, 1, 1, tzinfo=UTC)
     events = [
         Event(id="1", type="rating", time=later, user="u0", item="i0", value=2.0),
@@ -259,12 +274,23 @@ def test_events_of_the_store_count_up_to_the_watermark(place: Path, store: Relea
     with database.begin() as connection:
         insert_events(connection, events)
     database.close()
-    snapshot = run().record["snapshot"]
+    config = read_retrain_config(place / "config.toml")
+    snapshot = retrain(config, Places.of(config, {"IRGAN_STORE": store_url})).record["snapshot"]
     assert snapshot["watermark"] == 5
     assert [source["events"] for source in snapshot["sources"]] == [720, 3]
     bundle = read_recommender(store.path(str(store.current("challenger"))))
     assert bundle.users.find("newcomer") is not None
     assert bundle.items.find("new") is not None
+    # In the file u0 rated i0 in 1997; that it is not in the training part shows that the later rating took its place.
+    data = make_interactions()
+    assert "i0" in {data.items.id(row) for row in data.item_rows[data.user_rows == data.users.ids.index("u0")].tolist()}
+    assert bundle.items.find("i0") not in bundle.seen.take(np.array([bundle.users.find("u0")])).items
+
+
+def test_a_store_that_nobody_names_is_a_mistake_of_the_configuration(place: Path) -> None:
+    write_job(place, data='[data.store]\ntypes = {rating = "value"}\n')
+    with pytest.raises(ConfigError, match="IRGAN_STORE"):
+        run()
 
 
 def test_a_store_of_clicks_beside_a_file_of_ratings_is_refused(place: Path) -> None:

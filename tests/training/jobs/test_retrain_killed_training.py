@@ -41,7 +41,7 @@ def test_killed_while_it_learns_it_goes_on_and_publishes_the_same_bytes_once(cas
     """Between checkpoints, while one is written, and while the bundle is."""
     start, end = case.told["steps"][2], case.told["steps"][3]
     assert end - start >= 60
-    for share in (0.2, 0.5, 0.9):
+    for share in (0.2, 0.8):
         case.check(start + round(share * (end - start)))
 
 
@@ -54,7 +54,7 @@ def test_killed_while_it_learns_from_everything_it_publishes_the_same_bytes_once
 def test_killed_between_two_slots_it_moves_the_other_one_alone(case: Case) -> None:
     """The champion follows the challenger; each history has one publication more."""
     last = case.told["steps"][-1]
-    for kill in range(last - 16, last, 5):
+    for kill in (last - 11, last - 2):
         case.check(kill)
 
 
