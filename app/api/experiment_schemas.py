@@ -65,9 +65,13 @@ class Conclusion(Strict):
 class Outcome(BaseModel):
     """What an experiment ended with."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     winner: str | None
     reason: str
     time: datetime
+    report: dict[str, Any] | None = None
+    """What the report said then, without what changes over time; null where none could be made."""
 
 
 class ExperimentState(BaseModel):

@@ -18,6 +18,7 @@ from app.experiments.definition import Experiment
 from app.experiments.errors import ChangeInvalid, LayerFull, SurfaceTaken, UnknownExperiment, WrongState
 from app.experiments.layers import free_share, resized
 from app.experiments.rankers import resolved
+from app.experiments.reports import last_words
 from app.experiments.spans import Spans, union
 from app.releases import ReleaseStore
 from app.store import Database, ExperimentChange, ExperimentRecord, ExperimentRecords, State
@@ -231,12 +232,13 @@ class Experiments:
             UnknownExperiment, WrongState: there is none, or it was never started, or is concluded already.
             ChangeInvalid: it has no such variant.
         """
+        report = last_words(self._database, name)
         with self._changing(name, "conclude", "running", "stopped") as (connection, one, _):
             variants = [variant.name for variant in one.definition.variants]
             if winner is not None and winner not in variants:
                 raise ChangeInvalid(f"{name!r} has no variant {winner!r}; there are {', '.join(variants)}, or none")
             now = datetime.now(UTC)
-            outcome = {"winner": winner, "reason": reason, "time": now.isoformat()}
+            outcome = {"winner": winner, "reason": reason, "time": now.isoformat(), "report": report}
             self._records.change(
                 connection,
                 one.record,

@@ -5,15 +5,18 @@ Light: what needs the extra `experiments` is imported when a report is made.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from app.errors import ExtraMissing
+from app.errors import ExtraMissing, ServiceError
 
 if TYPE_CHECKING:
     from app.experiments.reports.figures import Report
     from app.store import Database
 
-__all__ = ["report_html", "report_json", "report_of"]
+__all__ = ["last_words", "report_html", "report_json", "report_of"]
+
+logger = logging.getLogger(__name__)
 
 
 def report_of(database: Database, name: str) -> Report:
@@ -35,6 +38,25 @@ def report_of(database: Database, name: str) -> Report:
 def report_json(database: Database, name: str) -> dict[str, Any]:
     """The same as JSON values; raises the same."""
     return report_of(database, name).as_json()
+
+
+def last_words(database: Database, name: str) -> dict[str, Any] | None:
+    """What is kept of the report when an experiment is concluded: everything but what changes over time.
+
+    None where there is no report, whatever the reason: it must not keep anybody from concluding.
+    """
+    try:
+        found = report_json(database, name)
+    except ServiceError as error:
+        logger.info("experiment %s is concluded without a report: %s", name, error)
+        return None
+    except Exception:
+        logger.exception("experiment %s is concluded without a report", name)
+        return None
+    for metric in found["metrics"]:
+        for comparison in metric["comparisons"]:
+            del comparison["points"]
+    return {key: found[key] for key in ("as_of", "decision", "variants", "metrics", "sample_ratio", "checks")}
 
 
 def report_html(report: Report) -> str:

@@ -16,10 +16,12 @@ from app.experiments.assignment import Allocation, allocated
 from app.experiments.bandit import Assigned, weighted
 from app.experiments.errors import UnknownExperiment, WrongState
 from app.experiments.interleaving import interleave
-from app.experiments.reports import report_json
+from app.experiments.lifecycle import Experiments
+from app.experiments.reports import last_words, report_json
 from app.experiments.reports.analysis import _corrected
 from app.experiments.reports.figures import Report
 from app.experiments.reports.making import make_report
+from app.releases import ReleaseStore
 from app.store import Database, ExperimentRecords, insert_release
 from app.store.tables import ALLOCATIONS, EVENTS, EXPERIMENTS
 from tests.app.experiments.stores import Story, at, definition
@@ -304,6 +306,23 @@ def test_a_report_is_json(database):
     assert orjson.loads(orjson.dumps(found)) == found
     assert found["decision"]["winner"] == "b"
     assert {"name", "decision", "variants", "metrics", "sample_ratio", "checks", "units", "definition", "changes"} <= set(found)
+
+
+def test_what_is_kept_of_a_concluded_experiment_is_what_the_report_said(database):
+    """Without the looks; and where there is no report, nothing."""
+    assert last_words(database, "test") is None
+    clicking().write(database)
+    found = last_words(database, "test")
+    assert found is not None
+    assert found["decision"] == report_json(database, "test")["decision"]
+    assert found["metrics"][0]["values"] == {"a": 0.2, "b": 0.5}
+    assert "points" not in found["metrics"][0]["comparisons"][0] and "units" not in found
+
+
+def test_concluding_keeps_the_report(database, tmp_path):
+    clicking().write(database)
+    done = Experiments(database, ReleaseStore(tmp_path / "releases")).conclude("test", winner="b", reason="it is better")
+    assert done.as_json()["outcome"]["report"]["decision"]["winner"] == "b"
 
 
 def test_what_cannot_be_reported_on_says_so(database):
