@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.experiments.definition import Experiment
 from app.experiments.reports.figures import Comparison, Decision, MetricFigures, SampleRatio
@@ -10,7 +11,13 @@ from app.experiments.reports.words import amount, count, number, part, span
 
 
 def decide(
-    experiment: Experiment, metrics: Sequence[MetricFigures], ratio: SampleRatio | None, units: int, days: float
+    experiment: Experiment,
+    metrics: Sequence[MetricFigures],
+    ratio: SampleRatio | None,
+    *,
+    units: int,
+    days: float,
+    red: Sequence[str] = (),
 ) -> Decision:
     """What follows from the figures.
 
@@ -20,7 +27,17 @@ def decide(
         ratio: of the units, if they see one variant each.
         units: that take part.
         days: that the experiment has run.
+        red: names of other checks of its health that are bad.
     """
+    found = _decided(experiment, metrics, ratio, units, days)
+    if not red:
+        return found
+    return replace(found, sentence=f"{found.sentence} Its health is red, so look at that first: {', '.join(red)}.")
+
+
+def _decided(
+    experiment: Experiment, metrics: Sequence[MetricFigures], ratio: SampleRatio | None, units: int, days: float
+) -> Decision:
     if ratio is not None and ratio.is_red:
         return Decision(status="unusable", winner=None, sentence=_unusable(experiment, ratio))
     primary = metrics[0].comparisons

@@ -24,7 +24,7 @@ _MOVED = 0.01
 def describe_variants(
     outcomes: Outcomes, releases: Mapping[str, str], shares: Mapping[str, float], known: Mapping[str, ReleaseRecord]
 ) -> list[VariantFigures]:
-    """What each variant is, how many saw it, how its answers came about.
+    """What each variant is, how many saw it, how its answers came about; mixed answers are every variant's.
 
     Args:
         outcomes: of the experiment.
@@ -34,9 +34,10 @@ def describe_variants(
     """
     units, answers = outcomes.units, outcomes.answers
     counts_A = counting_answers(answers, units.exposed_N)
+    is_mixed = outcomes.experiment.kind == "interleaving"
     found = []
     for row, variant in enumerate(outcomes.experiment.variants):
-        is_own_A = counts_A & (answers.variant_A == row)
+        is_own_A = counts_A if is_mixed else counts_A & (answers.variant_A == row)
         release = releases.get(variant.name, variant.release)
         milliseconds = answers.milliseconds_A[is_own_A]
         found.append(
@@ -45,8 +46,8 @@ def describe_variants(
                 release=release,
                 ranker=known[release].ranker if release in known else None,
                 is_control=row == 0,
-                share=shares[variant.name],
-                units=int(np.count_nonzero(units.variant_N == row)),
+                share=1.0 if is_mixed else shares[variant.name],
+                units=len(units.names) if is_mixed else int(np.count_nonzero(units.variant_N == row)),
                 answers=int(np.count_nonzero(is_own_A)),
                 fallbacks=_fallbacks(outcomes, is_own_A, "champion"),
                 popular=_fallbacks(outcomes, is_own_A, "popularity"),
@@ -80,12 +81,10 @@ def _ratio(ratio: SampleRatio, unit: str) -> Check:
 
 
 def _fallback(outcomes: Outcomes, variants: list[VariantFigures]) -> Check:
-    counts_A = counting_answers(outcomes.answers, outcomes.units.exposed_N)
-    if all(variant.answers == 0 for variant in variants):  # answers are of all variants at once
-        share = _fallbacks(outcomes, counts_A, "champion") / max(int(counts_A.sum()), 1)
-        text = f"{share:.2%} of answers came from the champion because a release failed"
+    share = max(variant.fallbacks / max(variant.answers, 1) for variant in variants)
+    if outcomes.experiment.kind == "interleaving":
+        text = f"answered by the champion because a release failed: {variants[0].fallbacks:,} of {variants[0].answers:,}"
     else:
-        share = max(variant.fallbacks / max(variant.answers, 1) for variant in variants)
         text = "answered by the champion because the release failed: " + ", ".join(
             f"{variant.name} {variant.fallbacks:,} of {variant.answers:,}" for variant in variants
         )

@@ -66,6 +66,8 @@ def _report(database: Database, record: ExperimentRecord, outcomes: Outcomes) ->
     }
     known = {release.name: release for release in release_records(database)}
     variants = describe_variants(outcomes, allocation.releases if allocation else {}, shares, known)
+    checks = check_health(outcomes, variants, ratio)
+    red = [check.name for check in checks if check.state == "bad" and check.name != "sample ratio"]
     days = (outcomes.end - outcomes.start) / timedelta(days=1)
     assert record.started is not None
     return Report(
@@ -77,11 +79,11 @@ def _report(database: Database, record: ExperimentRecord, outcomes: Outcomes) ->
         started=record.started.isoformat(),
         ended=outcomes.end.isoformat() if record.state in {"stopped", "concluded"} else None,
         as_of=outcomes.end.isoformat(),
-        decision=decide(experiment, metrics, ratio, len(outcomes.units.names), days),
+        decision=decide(experiment, metrics, ratio, units=len(outcomes.units.names), days=days, red=red),
         variants=variants,
         metrics=list(metrics),
         sample_ratio=ratio,
-        checks=check_health(outcomes, variants, ratio),
+        checks=checks,
         units=units,
         definition=experiment.model_dump(mode="json"),
     )

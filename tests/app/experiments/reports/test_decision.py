@@ -64,8 +64,10 @@ def guarded(state: str, low: float = 0.1, high: float = 0.3, variant: str = "b")
     return metric(one, name="latency", role="guardrail", better="lower")
 
 
-def said(*metrics: MetricFigures, ratio: SampleRatio | None = None, units: int = 1204, days: float = 6.0, **changes: Any):
-    found = decide(definition(**changes), metrics, ratio, units, days)
+def said(
+    *metrics: MetricFigures, ratio: SampleRatio | None = None, units: int = 1204, days: float = 6.0, red=(), **changes: Any
+):
+    found = decide(definition(**changes), metrics, ratio, units=units, days=days, red=red)
     return found.status, found.winner, found.sentence
 
 
@@ -144,6 +146,12 @@ def test_figures_that_must_not_be_used_say_nothing_else():
     assert said(metric(comparison("better", 0.041, 0.209)), ratio=ratio(is_red=False))[0] == "better"
     moved = ratio(is_red=True, expected={"a": 6000.0, "b": 4000.0})
     assert "where 6,000 : 4,000 was planned" in said(metric(comparison("better", 0.1, 0.2)), ratio=moved)[2]
+
+
+def test_red_health_stands_in_the_sentence():
+    assert said(metric(comparison("better", 0.041, 0.209)), red=["fallbacks"])[2].endswith(
+        "[+4.1%, +20.9%]. Its health is red, so look at that first: fallbacks."
+    )
 
 
 @pytest.mark.parametrize(

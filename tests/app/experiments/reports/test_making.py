@@ -257,6 +257,7 @@ def test_health_is_told(either):
         "events of nobody": "warning",
     }
     assert report.variants[1].fallbacks == 3
+    assert report.decision.sentence.endswith(" Its health is red, so look at that first: fallbacks, one variant each.")
     texts = {check.name: check.text for check in report.checks}
     assert texts["one variant each"].startswith("1 of 40 users")
     assert texts["overrides"].startswith("1 answers")
@@ -284,6 +285,7 @@ def test_mixed_answers_prefer_the_ranker_whose_items_are_clicked(either):
     assert report.decision.sentence.startswith("b is better than a on preference: +0.")
     assert report.sample_ratio is None
     assert report.units[-1].units == {"all variants": 300}
+    assert [(variant.units, variant.answers) for variant in report.variants] == [(300, 300)] * 2
 
 
 def test_delivery_changes_nothing(either, tmp_path):
