@@ -20,6 +20,10 @@ _EACH = 2
 """Gains, and losses, of the only pair; of several pairs one of each."""
 _ITEMS = 3
 """Of each list."""
+_LONGEST = 42
+"""Characters of an item's name, so that it keeps to a line."""
+_QUERY = 38
+"""Characters of a line of a query's text."""
 
 
 def print_differences(
@@ -74,21 +78,25 @@ def _print_changes(console: Console, changes: Changes, key: str, unit: str, each
     title = f"{key}: {unit} that changed most on {changes.metric}, {changes.ranker} − {changes.against}; * is relevant"
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column("user" if unit == "users" else "query", overflow="fold")
+    table.add_column("user" if unit == "users" else "query", overflow="fold", max_width=_QUERY)
     for name in (changes.ranker, changes.against):
-        table.add_column(f"first of {name}", overflow="ellipsis", no_wrap=True)
+        table.add_column(f"first of {name}", overflow="fold")
     for change in (*changes.gains[:each], *changes.losses[:each]):
         sign = "+" if change.difference > 0 else ""
         table.add_row(
             f"{sign}{figure(change.difference)}\n{figure(change.value)} : {figure(change.against)}",
             _who(change),
             *(
-                "\n".join(f"{'*' if listed.grade else ' '} {listed.name}" for listed in top[:_ITEMS])
+                "\n".join(f"{'*' if listed.grade else ' '} {_cut(listed.name)}" for listed in top[:_ITEMS])
                 for top in (change.top, change.top_against)
             ),
         )
     console.print(table)
     typer.echo()
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _who(change: Change) -> str:

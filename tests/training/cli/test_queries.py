@@ -233,6 +233,7 @@ def test_queries_that_changed_and_lists_that_agree_are_told_for_each_group(tmp_p
     assert all(f'id="{group}"' in page for group in groups)
     assert gains[0]["text"] in page and "queries with the largest gains" in page
     assert "all: how much alike the lists are" in text
+    assert gains[0]["id"] in text and gains[0]["text"].split()[0] in text
     assert f"{gains[0]['difference']:.4f}".removeprefix("0") in text
 
 
