@@ -140,10 +140,10 @@ def warnings_about(
         found.append(
             f"{log.num_clusters} clusters say little about how far the rows depend on chance; expected {_LEAST_CLUSTERS}"
         )
-    if shown is not None and shown.rewards_N is not None and (shift := _shift(log, shown)) > _LARGEST_SHIFT:
+    if shown is not None and (shift := _shift(log, shown)) > _LARGEST_SHIFT:
         found.append(
-            f"{shift:.0%} of the rows of {shown.name} are at other positions than those of {log.name}: its own value is not quite "
-            "that of the same question"
+            f"{shift:.0%} of the rows of {shown.name} are at other positions than those of {log.name}: what it earned is not quite the "
+            "answer to the same question"
         )
     return tuple(found)
 
