@@ -87,6 +87,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.gather(*watching, return_exceptions=True)
         await asyncio.to_thread(impressions.close)
         await asyncio.to_thread(writer.close)
+        # A thread outlives the task that waited for it; none may be using the store when it is closed.
+        await asyncio.get_running_loop().shutdown_default_executor()
         database.close()
 
     app = FastAPI(

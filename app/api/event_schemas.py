@@ -58,7 +58,10 @@ def _time(value: Any) -> datetime:
 
 
 def _small(properties: dict[str, Any]) -> dict[str, Any]:
-    size = len(orjson.dumps(properties))
+    try:
+        size = len(orjson.dumps(properties))
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"cannot be kept as JSON: {error}") from error
     if size > _PROPERTIES_BYTES:
         raise ValueError(f"{size} bytes of JSON are more than an event's limit of {_PROPERTIES_BYTES}")
     return properties

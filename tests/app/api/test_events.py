@@ -123,6 +123,10 @@ def in_the_future() -> str:
     return (datetime.now(UTC) + timedelta(days=2)).isoformat()
 
 
+def nested(depth: int) -> list:
+    return [nested(depth - 1)] if depth else []
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -149,6 +153,7 @@ def in_the_future() -> str:
         ({"position": 10**7}, ".position"),
         ({"properties": "x"}, ".properties"),
         ({"properties": {"x": "y" * 4096}}, ".properties"),
+        ({"properties": {"x": nested(300)}}, ".properties"),
         ({"colour": "red"}, ".colour"),
         ({"item": None}, ""),
         ({"user": None}, ""),
@@ -236,3 +241,12 @@ def test_a_store_that_cannot_be_written_is_said_and_the_same_can_be_sent_again(t
         assert answer.headers["retry-after"] == "1"
         (tmp_path / "file").unlink()
         assert send(client, click()).json()["accepted"] == 1
+
+
+def test_when_too_much_waits_for_the_store_callers_are_told_to_come_again(client, kept):
+    client.app.state.writer.num_waiting += 20_000
+    answer = send(client, click())
+    assert problem(answer) == (503, "store-unusable", [])
+    assert answer.headers["retry-after"] == "1"
+    client.app.state.writer.num_waiting -= 20_000
+    assert send(client, click()).json()["accepted"] == 1
