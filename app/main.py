@@ -24,6 +24,7 @@ from app.api import (
     operations,
     rankings,
     reports,
+    reranks,
     searches,
 )
 from app.experiments.definition import Surface
@@ -107,7 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lives[slot] for slot in (settings.slot, search_slot, rerank_slot)
     )
     add_problem_handlers(app)
-    direct = (rankings, searches, items, events, experiments, reports)
+    direct = (rankings, searches, reranks, items, events, experiments, reports)
     app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
     app.add_middleware(Observed, metrics=metrics)
     for router in direct:

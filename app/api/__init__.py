@@ -13,6 +13,7 @@ from app.api.problems import add_problem_handlers
 from app.api.rankings import router as rankings
 from app.api.reports import Reports
 from app.api.reports import router as reports
+from app.api.reranks import router as reranks
 from app.api.searches import router as searches
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "operations",
     "rankings",
     "reports",
+    "reranks",
     "searches",
 ]

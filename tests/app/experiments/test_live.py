@@ -158,6 +158,16 @@ def test_experiments_of_one_layer_share_no_unit_and_others_are_independent(servi
     assert all(service.seen(user, "search") is not None for user in USERS)
 
 
+def test_which_experiment_and_which_variant_have_nothing_to_do_with_each_other(services):
+    """Also where an experiment is called as its layer is: of the half of the units that take part, half see each variant."""
+    service = services()
+    service.experiments.create(definition("recommendations", traffic=0.5))
+    service.experiments.start("recommendations")
+    service.running.follow()
+    seen = [part[1] for user in USERS if (part := service.seen(user)) is not None]
+    assert 160 < len(seen) < 240 and 0.4 < seen.count("control") / len(seen) < 0.6
+
+
 def test_overrides_choose_a_variant_and_do_not_count(services):
     service = services()
     service.experiments.create(definition(traffic=0.01, overrides={"tester": "treatment"}))
