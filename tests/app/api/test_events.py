@@ -15,6 +15,9 @@ from tests.app.api.conftest import Client
 from tests.app.api.test_operations import metric
 from tests.app.api.test_searches import problem
 
+once = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+"""Of tests that the kind of store has no part in."""
+
 
 @pytest.fixture
 def client(tmp_path, store_url) -> Iterator[Client]:
@@ -127,6 +130,7 @@ def nested(depth: int) -> list:
     return [nested(depth - 1)] if depth else []
 
 
+@once
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -170,6 +174,7 @@ def test_events_that_cannot_be(client, kept, changes, place):
     assert kept() == []
 
 
+@once
 @pytest.mark.parametrize(
     "changes",
     [
@@ -187,6 +192,7 @@ def test_events_that_can_be(client, kept, changes):
     assert len(kept()) == 1
 
 
+@once
 @pytest.mark.parametrize(
     ("body", "places"),
     [
