@@ -262,6 +262,7 @@ def show(address: str, report: dict[str, Any], pages: Path) -> None:
 def main(seed: int = 1) -> int:
     """Run the rehearsal; 0 if both experiments ended as they must."""
     started = time.monotonic()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are small, and more threads would mostly wait for each other
     folder = Path("reports") / "rehearsal"
     stamp = folder / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     heading(f"1. Training {CONTROL} and {TREATMENT} on the earlier half of {DATA}")
