@@ -117,6 +117,10 @@ def test_describe_refuses_what_means_nothing(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("id,text\n1,one\n")
     for arguments, words in (
         (("minilm",), "minilm holds the weights of a network and nothing to describe"),
+        (
+            ("open-bandit/bts",),
+            "open-bandit/bts is a log of actions, from which no ranker learns; irgan compare --logged open-bandit/bts",
+        ),
         ((str(tmp_path / "d.csv"), "--user-column", "id"), "--user-column does not apply"),
         ((str(tmp_path / "d.csv"), "--format", "lists"), "a line for each user holds no documents"),
         ((str(tmp_path / "d.csv"), "--language", "klingon"), "--language klingon: unknown; there are"),
