@@ -130,6 +130,18 @@ def test_what_cannot_be_done_is_a_problem_of_its_kind(client, method, path, body
     assert problem(client.request(method, f"/v1/experiments{path}", **options))[:2] == expected
 
 
+def test_somebody_whom_no_ranker_knows_takes_part_by_name_beside_a_history(client):
+    """The same variant as without the history, alone and in a batch; the log names the user."""
+    begin(client)
+    body = {"user": "new", "history": [{"item": "i1"}, {"item": "i2"}], "k": 3}
+    variant = client.get("/v1/recommendations/new").json()["variant"]
+    answers = [client.post("/v1/recommendations", json=body).json()]
+    answers += client.post("/v1/recommendations", json={"requests": [body]}).json()["answers"]
+    assert [answer["variant"] for answer in answers] == [variant] * 2
+    assert [answer["fallback"] for answer in answers] == [None] * 2
+    assert {(row.user, row.unit, row.variant) for row in rows(client)} == {("new", "new", variant)}
+
+
 def test_answers_are_the_variants_and_say_so(client):
     """Each user gets the ranking of the release that the variant stands for, again and again."""
     begin(client)
