@@ -119,7 +119,9 @@ class RunsFolder:
         return sorted(found, key=lambda run: (run.started, run.name))
 
     def begin(self, config: str) -> RunFolder:
-        """A new run."""
+        """A new run; only under the lock."""
+        for abandoned in self.path.glob(".*.tmp"):  # by a process that was killed: the lock is ours
+            shutil.rmtree(abandoned, ignore_errors=True)
         started = now()
         name = f"{started:%Y%m%dt%H%M%S.%fz}-{config[:8]}"
         taken = {run.name for run in self.runs()}

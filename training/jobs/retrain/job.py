@@ -61,7 +61,7 @@ def retrain(config: RetrainConfig, places: Places, *, accept_change: bool = Fals
     runs = RunsFolder(config.run.folder)
     releases = ReleaseStore(places.releases)
     with runs.locked():
-        run = _begun(runs, config, device)
+        run = _begun(runs, config, places, device)
         try:
             outcome = _Job(config, places, releases, runs, run, device, accept_change).finish()
         except (KeyboardInterrupt, Interrupted) as error:
@@ -70,9 +70,10 @@ def retrain(config: RetrainConfig, places: Places, *, accept_change: bool = Fals
     return outcome
 
 
-def _begun(runs: RunsFolder, config: RetrainConfig, device: torch.device) -> RunFolder:
+def _begun(runs: RunsFolder, config: RetrainConfig, places: Places, device: torch.device) -> RunFolder:
     """The unfinished run where it may be gone on with, or else a new one."""
-    identity = identity_of({"config": config.model_dump(mode="json"), "device": str(device)})
+    found = [str(places.releases), places.store, str(device)]
+    identity = identity_of([config.model_dump(mode="json"), found])
     for run in runs.runs():
         if run.record is not None:
             continue
@@ -91,7 +92,7 @@ def _begun(runs: RunsFolder, config: RetrainConfig, device: torch.device) -> Run
 def _stale(run: RunFolder, identity: str, config: RetrainConfig) -> str | None:
     """Why an unfinished run is not gone on with."""
     if run.config != identity:
-        return "it was begun under another configuration"
+        return "it was begun under another configuration, with other releases or another store, or on another device"
     if run.libraries != libraries():
         return "it was begun with other versions of libraries"
     begun_ago = now() - run.started
