@@ -160,7 +160,10 @@ async def _answered(request: Request, question: Question, user: str | None, sess
         return await gathering.ask(release.recommender.recommend_all, asked)
 
     assigned = participation.assigned(request, "recommendations", user, session)
-    turn = await participation.ranked(assigned, live, champion, _recommends, ask)
+    if assigned is None:  # most of the time, and this path is the busiest
+        turn = Turn(None, ((champion, await ask(champion)),))
+    else:
+        turn = await participation.ranked(assigned, live, champion, _recommends, ask)
     told = _Told("recommendations", request.scope["state"]["request_id"], question.k, user, session)
     return Response(_encoded(request, turn, told), media_type="application/json")
 
@@ -209,7 +212,8 @@ def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _T
         items = release.cards.ranked(rows, ranking.scores.tolist())
     if fallback is not None:
         request.app.state.metrics.fallback(release.ranker, fallback)
-    request.scope["state"]["ranker"] = release.ranker
+    if turn.assigned is not None:
+        request.scope["state"]["ranker"] = release.ranker
     participation: Participation = request.app.state.participation
     if participation.records(turn):
         ids = release.bundle.items.ids
