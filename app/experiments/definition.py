@@ -81,6 +81,9 @@ class Experiment(_Frozen):
     """Of the intervals; 1 minus it is the chance of calling a difference that is not there."""
     power: float = Field(default=0.8, gt=0, lt=1)
     """The chance of finding the minimum effect, if it is there, with the planned number of units."""
+    planned_units: int | None = Field(default=None, ge=100, le=10**10)
+    """Units, of all variants together, at which the always-valid intervals are narrowest; `irgan experiment plan` names the number. It is
+    fixed with the definition: choosing it by the figures would make them dishonest. By default 10,000, where answers are mixed 1,000."""
     interleaver: Interleaver = "team-draft"
     """How answers are mixed, where they are; more than two rankers take `team-draft`."""
     bandit: Bandit = Bandit()
@@ -106,6 +109,11 @@ class Experiment(_Frozen):
         if self.kind == "bandit" and self.bandit.floor * len(names) > 1:
             raise ValueError(f"a floor of {self.bandit.floor:g} for each of {len(names)} variants is more than there is")
         return self
+
+    @property
+    def planned_units_of_two(self) -> int | None:
+        """Of the planned units those of the control and one treatment, reckoned as if all variants were equally large."""
+        return None if self.planned_units is None else max(100, 2 * self.planned_units // len(self.variants))
 
     @property
     def control(self) -> Variant:

@@ -54,6 +54,10 @@ def create(
     minimum_effect: Annotated[
         float | None, _choice("The smallest difference worth knowing of, relative to the control.")
     ] = None,
+    planned_units: Annotated[
+        int | None, _choice("Units, of all variants together, at which intervals are narrowest; see irgan experiment plan.")
+    ] = None,
+    interleaver: Annotated[str | None, _choice("How answers are mixed: team-draft (default), balanced or optimised.")] = None,
     store: Store = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +76,8 @@ def create(
         "secondary": secondary or None,
         "guardrails": None if not guardrail else [_guardrail(text) for text in guardrail],
         "minimum_effect": minimum_effect,
+        "planned_units": planned_units,
+        "interleaver": interleaver,
     }
     definition = read_definition(file, {field: value for field, value in given.items() if value is not None})
     with _experiments(store) as experiments:

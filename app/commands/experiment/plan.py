@@ -103,6 +103,10 @@ def _show(found: Plan) -> None:
         + ", ".join(f"{units:,}" for units in found.units_by_variant),
         soft_wrap=True,
     )
+    console.print(
+        f"Looking often, intervals are narrowest there: irgan experiment create … --planned-units {found.always_valid_units}",
+        soft_wrap=True,
+    )
 
 
 def _scaled(found: Plan) -> float | None:

@@ -18,6 +18,7 @@ from app.experiments.outcomes import Measured, Outcomes
 from app.experiments.reports.figures import Comparison, Guarded, MetricFigures, Pair, Point, Role, Verdict
 from app.experiments.reports.needed import units_needed
 from app.experiments.statistics import (
+    PLANNED_UNITS,
     Difference,
     Interval,
     Look,
@@ -151,13 +152,14 @@ def _comparison(
     name: str,
 ) -> Comparison:
     metric = asked.metric
-    found = sequence(pairs, level=level)
+    planned = experiment.planned_units_of_two or PLANNED_UNITS
+    found = sequence(pairs, level=level, planned_units=planned)
     fixed = [difference(control, treatment, level=level) for control, treatment in pairs]
     last, last_fixed = found[-1], fixed[-1]
     is_relative, reduction = last.relative is not None, last_fixed.variance_reduction
     state = None
     if asked.margin is not None:
-        told = guardrail(pairs, margin=asked.margin, better=metric.better, level=level)
+        told = guardrail(pairs, margin=asked.margin, better=metric.better, level=level, planned_units=planned)
         state = Guarded(state=told.state, margin=asked.margin)
     return Comparison(
         metric=metric.name,
@@ -178,7 +180,7 @@ def _comparison(
         fixed_p_value=None if last_fixed.p_value is None else float(last_fixed.p_value),
         variance_reduction=None if reduction is None else float(reduction),
         guardrail=state,
-        units_needed=units_needed(last, level, experiment.minimum_effect, experiment.power),
+        units_needed=units_needed(last, level, experiment.minimum_effect, experiment.power, planned_units=planned),
         problem=last.problem,
         in_points="relative" if is_relative else "absolute",
         points=[

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from app.experiments.interleaving import Interleaved, credit
-from app.experiments.interleaving.preference import Preference, UnitCredits, preferences
+from app.experiments.interleaving.preference import PLANNED_UNITS, Preference, UnitCredits, preferences
 from app.experiments.outcomes import Outcomes, counting_answers, counting_events
 from app.experiments.reports.figures import Comparison, MetricFigures, Pair, Point, Verdict
 from app.experiments.statistics import Interval, simultaneous_level
@@ -28,7 +28,7 @@ def compare_mixed(outcomes: Outcomes, looks: Sequence[datetime]) -> list[MetricF
     names = [variant.name for variant in experiment.variants]
     level = simultaneous_level(experiment.level, len(names) - 1)
     by_look = _credits(outcomes, looks)
-    found = preferences(by_look, level=level)
+    found = preferences(by_look, level=level, planned_units=experiment.planned_units or PLANNED_UNITS)
     last = by_look[-1]
     answers = float(last.answers_N.sum())
     sums_V = last.credits_NV.sum(axis=0)

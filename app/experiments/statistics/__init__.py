@@ -10,9 +10,10 @@ from app.experiments.statistics.mismatch import Mismatch, mismatch, mismatches
 from app.experiments.statistics.planning import Plan, PlanInvalid, from_history, plan
 from app.experiments.statistics.results import Estimate, Interval
 from app.experiments.statistics.samples import Sample
-from app.experiments.statistics.sequences import Look, look, sequence
+from app.experiments.statistics.sequences import PLANNED_UNITS, Look, look, sequence
 
 __all__ = [
+    "PLANNED_UNITS",
     "Difference",
     "Estimate",
     "Guarded",

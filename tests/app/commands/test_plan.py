@@ -23,7 +23,8 @@ def test_the_table_says_units_and_days():
     lines = output.splitlines()
     assert "0.1 from 0.12 (a difference of 20%)" in lines[0]
     assert lines[2].split()[-2:] == ["7,678", "16"]
-    assert "3,839, 3,839" in lines[-1]
+    assert "3,839, 3,839" in lines[-2]
+    assert lines[-1].endswith("--planned-units 13198")
 
 
 def test_json_has_the_plans_fields():

@@ -100,6 +100,20 @@ def test_a_clear_difference_is_named(database):
     assert one.points[0].interval is None and one.points[-1].interval == one.relative_interval
 
 
+def test_intervals_are_narrowest_at_the_units_that_were_planned(tmp_path):
+    """600 units: critical values are 3.04 where so many were planned, and more for a plan of 10,000 or of a million."""
+    widths = []
+    for planned in (600, None, 1_000_000):
+        database = Database(f"sqlite:///{tmp_path / f'{planned}.db'}")
+        (one,) = told(database, clicking(planned_units=planned)).primary.comparisons
+        database.close()
+        assert one.interval is not None and one.fixed_interval is not None
+        low, high = one.interval
+        widths.append((high - low) / (one.fixed_interval[1] - one.fixed_interval[0]) * 1.964)
+    assert widths[0] == pytest.approx(3.04, abs=0.02)
+    assert widths[0] < widths[1] < widths[2]
+
+
 def test_the_same_rates_are_undecided_until_the_interval_is_small(database):
     assert told(database, clicking(every=(3, 3))).decision.status == "undecided"
 
