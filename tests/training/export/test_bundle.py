@@ -16,7 +16,7 @@ import pytest
 from app.bundle import LinearEncoder, VectorModel, read_bundle, recommender
 from tests.training.conftest import make_interactions
 from training.data import Split
-from training.export import export_bundle
+from training.export import Stamp, export_bundle
 
 
 @pytest.fixture
@@ -90,6 +90,17 @@ def test_a_version_is_its_time_and_a_hash_of_the_vectors(split: Split, tmp_path:
     digest = hashlib.sha256(model().item_vectors_ID.tobytes()).hexdigest()[:8]
     assert first.name.endswith(f"z-{digest}")
     assert second.name.endswith(f"z-{digest}")
+
+
+def test_under_a_stamp_the_same_bytes_are_written_whenever_that_is(split: Split, tmp_path: Path) -> None:
+    """Every file of two exports, the manifest included, and the stamp's time in both places that tell one."""
+    stamp = Stamp(datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC), "c" * 40)
+    first, second = (export(split, tmp_path / place, stamp=stamp) for place in ("first", "second"))
+    assert first.name == second.name and first.name.startswith("20231114t221320.000000z-")
+    assert (read_bundle(first).manifest.created, read_bundle(first).manifest.commit) == (stamp.time, stamp.commit)
+    contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (first, second)]
+    assert len(contents[0]) >= 8
+    assert contents[0] == contents[1]
 
 
 def test_outside_of_a_checkout_there_is_no_commit(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

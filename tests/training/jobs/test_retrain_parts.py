@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from app.bundle import Bundle, Histories, RecommenderManifest, Vocabulary, read_recommender, write_bundle
 from tests.conftest import make_draft
@@ -16,10 +18,10 @@ from tests.training.conftest import make_interactions
 from tests.training.jobs.retraining import write_job
 from training.data import Dataset, Split, make_split
 from training.errors import ConfigError
-from training.jobs.retrain import read_retrain_config
+from training.jobs.retrain import RetrainConfig, read_retrain_config
 from training.jobs.retrain.candidates import rankers_of
 from training.jobs.retrain.checks import check
-from training.jobs.retrain.config import Gate, Publish, Validation
+from training.jobs.retrain.config import Gate, Publish, Ranker, StoreSource, Validation
 from training.jobs.retrain.gate import decide
 from training.jobs.retrain.judge import LIVE, popular_share, without_newcomers
 from training.jobs.retrain.live import Translated, seen_of_test
@@ -310,3 +312,20 @@ def test_the_most_popular_items_are_those_that_got_half_of_all_likes() -> None:
     top_UK = np.array([[0, 1, 3], [2, 0, -1]])
     evaluation = Evaluation("standard", np.arange(2), {}, top_UK, {})
     assert popular_share(evaluation, np.array([6.0, 2.0, 1.0, 1.0], dtype=np.float32)) == 2 / 5
+
+
+def test_the_configuration_in_the_docs_names_every_key_and_shows_the_defaults(tmp_path: Path) -> None:
+    """But for what has no default, or one that depends on the data or on the environment, which stand as remarks or examples."""
+    page = (Path(__file__).parents[3] / "docs" / "retraining.md").read_text(encoding="utf-8")
+    block = page.partition("```toml\n")[2].partition("```")[0]
+    path = tmp_path / "config.toml"
+    path.write_text(block, encoding="utf-8")
+    shown, plain = read_retrain_config(path), RetrainConfig.model_validate({"data": {"sources": ["ratings.csv"]}})
+    for section in ("validation", "split", "gate", "publish", "run"):
+        assert getattr(shown, section) == getattr(plain, section), section
+    examples = {"items": Path("items.csv"), "item_id_column": "id", "positive_threshold": 4.0, "store": shown.data.store}
+    assert shown.data == plain.data.model_copy(update=examples)
+    parts = [RetrainConfig, *(field.annotation for field in RetrainConfig.model_fields.values()), Ranker, StoreSource]
+    keys = {name for part in parts if isinstance(part, type) and issubclass(part, BaseModel) for name in part.model_fields}
+    assert len(keys) >= 50
+    assert sorted(key for key in keys if not re.search(rf"\b{key}\b", block)) == []
