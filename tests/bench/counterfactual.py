@@ -205,13 +205,15 @@ def _calibration_lines(found: dict[str, Any]) -> list[str]:
     return [told, "", *table(["", *names, "coverage", "too low", "too high"], rows), ""]
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--logs", type=int, default=NUM_LOGS)
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args()
+def page(*, num_logs: int = NUM_LOGS, seed: int = SEED) -> str:
+    """All tables, as Markdown."""
+    studies, calibrations = measure(num_logs=num_logs, seed=seed)
+    lines = [line for study in studies for line in _study_lines(study)]
+    return "\n".join([*lines, *(line for found in calibrations for line in _calibration_lines(found))]).rstrip("\n")
+
+
+def measure(*, num_logs: int = NUM_LOGS, seed: int = SEED) -> tuple[list[LoggedStudy], list[dict[str, Any]]]:
+    """The studies of Open Bandit, and the calibrations."""
     studies = [
         open_bandit(),
         open_bandit(model="trees"),
@@ -221,15 +223,23 @@ def main() -> None:
     for setting in (clicks(), clicks(2_500), digits()):
         say(setting.told)
         started = time.process_time()
-        calibrations.append(calibrate(setting, num_logs=options.logs, seed=options.seed))
+        calibrations.append(calibrate(setting, num_logs=num_logs, seed=seed))
         calibrations[-1]["seconds"] = time.process_time() - started
+    return studies, calibrations
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--logs", type=int, default=NUM_LOGS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
     if options.json:
+        studies, calibrations = measure(num_logs=options.logs, seed=options.seed)
         print(json.dumps({"open_bandit": [study.as_json() for study in studies], "calibration": calibrations}))
-        return
-    for study in studies:
-        print("\n".join(_study_lines(study)))
-    for found in calibrations:
-        print("\n".join(_calibration_lines(found)))
+    else:
+        print(page(num_logs=options.logs, seed=options.seed))
 
 
 if __name__ == "__main__":

@@ -285,8 +285,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--seed", type=int, default=SEED)
     arguments = parser.parse_args()
+    figures = measure(arguments.seed)
+    print(json.dumps(figures, indent=2) if arguments.json else as_tables(figures))
+
+
+def measure(seed: int = SEED) -> dict:
+    """All figures, JSON values only."""
     start = time.process_time()
-    seed = arguments.seed
     figures = {
         "false_positives": [asdict(row) for row in false_positives(seed=seed)],
         "coverage": [asdict(row) for row in coverage(seed=seed)],
@@ -294,8 +299,7 @@ def main() -> None:
         "mismatch": [mismatch_alarms(share, seed=seed) for share in (0.5, 0.52)],
         "betting_misses": betting_misses(seed=seed),
     }
-    figures |= {"seed": seed, "cpu_seconds": round(time.process_time() - start, 1)}
-    print(json.dumps(figures, indent=2) if arguments.json else as_tables(figures))
+    return figures | {"seed": seed, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
 def as_tables(figures: dict) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.bench import candidates, literature, searching, service, texts
+from tests.bench import candidates, experiments, literature, searching, service, texts
 from tests.bench.trained import FEW_METRICS, METRICS, SEEDS, Trained, say, table, train
 from training.data import load_dataset, make_split
 from training.evaluation import compare_rankers
@@ -193,6 +193,12 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "serving": ("Serving", serving),
     "search-service": ("Serving searches", searching.search_service),
     "index": ("Index", index),
+    "statistics": ("Experiments: false positives, coverage, power", experiments.statistics),
+    "interleaving": ("Interleaving beside A/B tests", experiments.interleaving),
+    "logged": ("Counterfactual evaluation", experiments.logged),
+    "events": ("Events", experiments.ingestion),
+    "assignment": ("Experiments: latency", experiments.latency),
+    "rehearsal": ("Rehearsal", experiments.rehearsal),
 }
 
 

@@ -259,29 +259,38 @@ def show(address: str, report: dict[str, Any], pages: Path) -> None:
     say(f"the report: {page}")
 
 
-def main(seed: int = 1) -> int:
-    """Run the rehearsal; 0 if both experiments ended as they must."""
-    started = time.monotonic()
+def rehearse(folder: Path, seed: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of it; the reports of two rankers and of one under two names.
+
+    Args:
+        folder: that gets bundles, releases, the store and the pages.
+        seed: of the visits and the clicks.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are small, and more threads would mostly wait for each other
-    folder = Path("reports") / "rehearsal"
-    stamp = folder / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     heading(f"1. Training {CONTROL} and {TREATMENT} on the earlier half of {DATA}")
     irgan("data", "fetch", DATA, quiet=True)
-    releases = publish_all(stamp)
+    releases = publish_all(folder)
     for ranker, release in releases.items():
         say(f"{ranker:<16} is released as {release}")
     before, during = range(4), range(4, 9)
-    with serving(stamp) as address:
+    with serving(folder) as address:
         everybody = people(9, seed=seed)
         heading(f"2. {len(everybody)} people visit the champion, {len(before)} times each")
         visit_all(address, everybody, before, seed=seed)
         heading(f"3. {releases[CONTROL]} against {releases[TREATMENT]}, {len(during)} visits each")
         better = experiment(address, "better", [releases[CONTROL], releases[TREATMENT]], everybody, during, seed=seed)
-        show(address, better, stamp)
+        show(address, better, folder)
         heading(f"4. {releases[CONTROL]} against itself under another name, the same visits again")
         again = people(9, seed=seed + 1)
         same = experiment(address, "same", [releases[CONTROL], releases[TWIN]], again, during, seed=seed)
-        show(address, same, stamp)
+        show(address, same, folder)
+    return better, same
+
+
+def main(seed: int = 1) -> int:
+    """Run the rehearsal; 0 if both experiments ended as they must."""
+    started = time.monotonic()
+    better, same = rehearse(Path("reports") / "rehearsal" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S"), seed)
     heading(f"Done in {time.monotonic() - started:.0f} s")
     is_right = better["decision"]["winner"] == "b" and same["decision"]["status"] == "undecided"
     say("Both ended as they must." if is_right else "They did not end as they must.")
