@@ -300,8 +300,9 @@ def test_recording_never_fails_an_answer(database):
     assert log.num_lost == 1
 
 
-def test_what_a_failed_transaction_held_is_written_with_the_next(database, writer):
+def test_what_a_failed_transaction_held_is_written_with_the_next(database):
     """The impressions' statement went well; what failed is another's in the same transaction, or its end."""
+    writer = Writer(database, linger=1000)
     log = ImpressionLog(writer)
     begin = database.begin
     fails: list[bool] = [True]
@@ -325,6 +326,7 @@ def test_what_a_failed_transaction_held_is_written_with_the_next(database, write
     with pytest.raises(StoreUnusable):
         log.flush()
     log.flush()
+    writer.close()
     assert written(database) == ["r0"]
     assert [row["unit"] for row in rows(database, ASSIGNMENTS)] == ["u1"]
 
