@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import get_args
 
 import orjson
@@ -13,6 +14,7 @@ import orjson
 from app.api.participation import mixed
 from app.api.search_schemas import SearchBody
 from app.errors import QueryInvalid
+from app.experiments.definition import MOST_VARIANTS
 from app.experiments.interleaving import Interleaved, Method
 from app.retrieval import Place
 
@@ -62,8 +64,13 @@ class MixedPages:
             rankings: ids, best first, of each release; as many as all pages have items, or all there are.
         """
         shown: set[Hashable] = set()
+        starts = [0] * len(rankings)  # of what is left: looking from the top, thousands of pages would take minutes
         for number, k in enumerate(self.sizes):
-            left = [[item for item in ranking if item not in shown] for ranking in rankings]
+            left = []
+            for ranker, ranking in enumerate(rankings):
+                while starts[ranker] < len(ranking) and ranking[starts[ranker]] in shown:
+                    starts[ranker] += 1
+                left.append(list(islice((item for item in islice(ranking, starts[ranker], None) if item not in shown), k)))
             page = mixed(self.method, left, k, f"{self.seed}+{number}" if number else self.seed)
             shown.update(page.items)
         return page, any(item not in shown for ranking in rankings for item in ranking)
@@ -108,6 +115,8 @@ def _page(releases: tuple[str, ...], where: list[object]) -> Page:
         method, seed, sizes = where
         if method not in get_args(Method) or not isinstance(sizes, list) or not all(type(k) is int and k > 0 for k in sizes):
             raise ValueError("these are no pages")
+        if not 2 <= len(releases) <= (MOST_VARIANTS if method == "team-draft" else 2):
+            raise ValueError("no experiment mixes so many")
         return Page(releases, pages=MixedPages(method, str(seed), tuple(sizes)))  # type: ignore[arg-type]
     score, item, row, rank = where
     place = Place(float(score), str(item), int(row), int(rank))  # type: ignore[arg-type, call-overload]

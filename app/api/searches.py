@@ -78,6 +78,8 @@ async def search(
     participation: Participation = request.app.state.participation
     assigned = participation.assigned(request, "search", _user(body), body.session)
     page = None if body.after is None else read_cursor(body.after, body)
+    if page is not None and page.pages is not None:
+        check_limit(settings, max(page.pages.sizes, default=0), "max_k", "body.after")
     pages: MixedPages | None = None
     if page is not None:
         pages = None if page.pages is None else page.pages.followed_by(body.k)

@@ -15,6 +15,10 @@ Surface = Literal["recommendations", "similar", "search", "rerank"]
 Unit = Literal["user", "session"]
 Interleaver = Literal["team-draft", "balanced", "optimised"]
 
+MOST_VARIANTS = 20
+INTERLEAVED = "interleaved"
+"""What the variant of an answer is called that mixes all of them."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 
 
@@ -59,7 +63,7 @@ class Experiment(_Frozen):
     """Whether each unit sees one ranker (`ab`, `bandit`) or all of them mixed (`interleaving`)."""
     surface: Surface = "recommendations"
     """Which questions it is about."""
-    variants: list[Variant] = Field(min_length=2, max_length=20)
+    variants: list[Variant] = Field(min_length=2, max_length=MOST_VARIANTS)
     """The first is the control."""
     unit: Unit = "user"
     """What is assigned: a user, or a session (requests then name one)."""
@@ -102,6 +106,8 @@ class Experiment(_Frozen):
         metrics = [metric.name for metric in self.metrics]
         if len(set(metrics)) < len(metrics):
             raise ValueError(f"each metric can stand once among primary, secondary and guardrails; found {', '.join(metrics)}")
+        if self.kind == "interleaving" and INTERLEAVED in names:
+            raise ValueError(f"no variant can be called {INTERLEAVED}: so the answers are called that mix all of them")
         if self.kind == "interleaving" and self.surface == "similar":
             raise ValueError("interleaving mixes recommendations, search or rerank; found the surface similar")
         if self.kind == "interleaving" and len(names) > 2 and self.interleaver != "team-draft":

@@ -10,14 +10,12 @@ import orjson
 
 from app.errors import QueryInvalid
 from app.experiments.assignment import layer_space, position, variant_space
-from app.experiments.definition import Experiment
+from app.experiments.definition import INTERLEAVED, Experiment
 from app.experiments.interleaving import Method
 from app.experiments.layers import WHOLE
 from app.experiments.lifecycle import KeptExperiment
 from app.experiments.spans import Owners
 
-INTERLEAVED = "interleaved"
-"""What the variant of an answer is called that mixes all of them."""
 OVERRIDE_HEADER = "x-irgan-variant"
 
 

@@ -116,6 +116,12 @@ def test_a_life_over_http(on_either_store):
         ("POST", "", {"name": "test", "variants": VARIANTS}, (409, "name-taken")),
         ("POST", "", {"name": "new", "variants": VARIANTS[:1]}, (422, "invalid-request")),
         ("POST", "", {"name": "new", "variants": VARIANTS, "primary": "clicks"}, (422, "invalid-request")),
+        (
+            "POST",
+            "",
+            {"name": "new", "kind": "interleaving", "variants": [VARIANTS[0], {**VARIANTS[1], "name": "interleaved"}]},
+            (422, "invalid-request"),
+        ),
         ("POST", "/full/start", None, (409, "layer-full")),
         ("POST", "/other-layer/start", None, (409, "surface-taken")),
         ("POST", "/no-release/start", None, (422, "unsuitable-release")),

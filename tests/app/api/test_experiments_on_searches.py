@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+from time import perf_counter
+
 import orjson
 import pytest
 from sqlalchemy import select
 
+from app.api.pages import MixedPages
 from app.bundle import write_bundle, write_rerank, write_search
 from app.main import create_app
 from app.releases import ReleaseStore
@@ -163,6 +167,28 @@ def test_mixed_pages_of_releases_that_are_gone_begin_anew(client):
     client.post("/v1/experiments/test/stop")
     gone = client.post("/v1/search", json={**QUERY, "user": "u1", "after": first["next"]})
     assert gone.status_code == 422 and "v1 and " in gone.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("num_releases", "method", "sizes"),
+    [(2, "team-draft", [5, 10**9]), (21, "team-draft", [5]), (3, "balanced", [5]), (1, "team-draft", [5])],
+)
+def test_places_of_mixed_pages_that_no_answer_gave_are_refused(client, num_releases, method, sizes):
+    """Whoever writes one by hand must not make the service draw a thousand million coins."""
+    releases, digest, *_ = orjson.loads(base64.urlsafe_b64decode(search(client)["next"] + "=="))
+    place = [releases * num_releases, digest, method, "seed", sizes]
+    after = base64.urlsafe_b64encode(orjson.dumps(place)).decode()
+    refused = client.post("/v1/search", json={**QUERY, "after": after})
+    assert refused.status_code == 422 and "body.after" in refused.text
+
+
+def test_the_last_of_many_mixed_pages_takes_no_longer_than_its_depth_asks_for():
+    """A thousand small pages behind a long one: each looked for from the top, they took seconds."""
+    rankings = [range(200_000), range(200_000, 400_000)]
+    started = perf_counter()
+    page, has_more = MixedPages("team-draft", "seed", (200_000, *[1] * 1000)).last([list(ranking) for ranking in rankings])
+    assert len(page.items) == 1 and has_more
+    assert perf_counter() - started < 5
 
 
 CANDIDATES = [{"id": f"c{n}", "features": [n % 3 / 3, n % 5 / 5, n / 7]} for n in range(6)]
