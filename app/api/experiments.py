@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -57,7 +57,7 @@ async def create(
 
 
 @router.get("/experiments", summary="All experiments", response_model=schemas.ExperimentList, responses=_STORE)
-async def list_all(request: Request, query: schemas.Nothing) -> Response:  # noqa: ARG001 - no parameters
+async def list_all(request: Request, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """By name."""
     experiments: Experiments = request.app.state.experiments
     found = await asyncio.to_thread(experiments.all)
@@ -65,7 +65,7 @@ async def list_all(request: Request, query: schemas.Nothing) -> Response:  # noq
 
 
 @router.get("/experiments/{name}", summary="One experiment", response_model=schemas.ExperimentState, responses=_UNKNOWN)
-async def show(request: Request, name: NameInPath, query: schemas.Nothing) -> Response:  # noqa: ARG001 - no parameters
+async def show(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """Its definition, its state, and which releases its variants are."""
     experiments: Experiments = request.app.state.experiments
     return _json((await asyncio.to_thread(experiments.get, name)).as_json())
@@ -91,7 +91,7 @@ async def update(request: Request, name: NameInPath, body: Annotated[schemas.Exp
     response_model=schemas.ExperimentState,
     responses=_CHANGES | _INVALID,
 )
-async def start(request: Request, name: NameInPath, query: schemas.Nothing) -> Response:  # noqa: ARG001 - no parameters
+async def start(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """From now on units take part. A slot among the variants stands for the release it points to now."""
     return await _told(request, lambda experiments: experiments.start(name))
 
@@ -99,7 +99,7 @@ async def start(request: Request, name: NameInPath, query: schemas.Nothing) -> R
 @router.post(
     "/experiments/{name}/stop", summary="Stop an experiment", response_model=schemas.ExperimentState, responses=_CHANGES
 )
-async def stop(request: Request, name: NameInPath, query: schemas.Nothing) -> Response:  # noqa: ARG001 - no parameters
+async def stop(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """The champion answers everybody again. It can be started again: units then see what they saw."""
     return await _told(request, lambda experiments: experiments.stop(name))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -71,7 +71,7 @@ async def delete_items(request: Request, body: Annotated[schemas.ItemIdsBody, Bo
     response_model=schemas.ItemsAnswer,
     responses=PROBLEMS | _STORE | _UNKNOWN,
 )
-async def delete_item(request: Request, item_id: ItemIdInPath, query: schemas.Nothing) -> Response:  # noqa: ARG001 - no parameters
+async def delete_item(request: Request, item_id: ItemIdInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """It is found no more, and recommended no more."""
     return await _changed(request, {item_id: None})
 

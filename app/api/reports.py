@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -106,7 +106,9 @@ class Reports:
     },
 )
 async def report(
-    request: Request, name: Annotated[str, Path(description="The experiment's name.")], query: ReportQuery
+    request: Request,
+    name: Annotated[str, Path(description="The experiment's name.")],
+    query: Annotated[ReportQuery, Query()],
 ) -> Response:
     """The decision in one sentence, the figures and how sure they are, over time, and whether all is well with the experiment."""
     made = await request.app.state.reports.get(name)

@@ -112,6 +112,27 @@ def test_the_description_names_every_route_with_a_summary_and_its_problems(docum
     assert {"400", "413", "415", "422", "503"} <= document["paths"]["/v1/recommendations"]["post"]["responses"].keys()
 
 
+def test_only_what_reads_a_body_is_described_with_one(document):
+    """The parameters of a report, for one, stand in its address."""
+    with_body = {
+        (method, path) for path, methods in document["paths"].items() for method in methods if "requestBody" in methods[method]
+    }
+    assert with_body == {
+        ("post", "/v1/recommendations"),
+        ("post", "/v1/search"),
+        ("post", "/v1/rerank"),
+        ("put", "/v1/items"),
+        ("put", "/v1/items/{item_id}"),
+        ("delete", "/v1/items"),
+        ("post", "/v1/events"),
+        ("post", "/v1/experiments"),
+        ("patch", "/v1/experiments/{name}"),
+        ("post", "/v1/experiments/{name}/conclude"),
+    }
+    of_report = document["paths"]["/v1/experiments/{name}/report"]["get"]["parameters"]
+    assert [(one["name"], one["in"]) for one in of_report] == [("name", "path"), ("format", "query")]
+
+
 def test_every_reference_in_the_description_leads_somewhere(document):
     def references(part):
         if isinstance(part, dict):
