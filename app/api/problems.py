@@ -157,12 +157,15 @@ def faults_of(error: ValidationError, place: str) -> list[tuple[str, str]]:
     faults = []
     for found in error.errors(include_url=False, include_context=False, include_input=False):
         location = ".".join(map(str, (place, *(part for part in found["loc"] if part not in _TAGS))))
-        faults.append((location, found["msg"].removeprefix("Value error, ")))
+        is_no_object = found["type"] in _NO_OBJECT
+        faults.append((location, "expected an object" if is_no_object else found["msg"].removeprefix("Value error, ")))
     return faults
 
 
 _TAGS = ("one", "batch")
 """Pydantic names the branch of a union it took; callers do not know these names."""
+_NO_OBJECT = ("model_type", "model_attributes_type", "dict_type")
+"""Pydantic's words for these are of Python, and name our classes."""
 
 
 def add_problem_handlers(app: FastAPI) -> None:

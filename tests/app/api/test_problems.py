@@ -230,3 +230,17 @@ def test_no_url_whatever_makes_the_service_fail(client, who, parameters):
     for url in (f"{URL}/{path}", f"/v1/items/{path}/similar"):
         answer = client.get(url, params=parameters)
         assert answer.status_code in (200, 404, 422), (url, parameters, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "location"),
+    [
+        (URL, [], "body"),
+        ("/v1/experiments", 5, "body"),
+        ("/v1/events", {"events": [None]}, "body.events.0"),
+        (URL, {"filters": 1}, "body.filters"),
+    ],
+)
+def test_what_is_no_object_is_told_without_the_names_of_our_classes(client, path, body, location):
+    problem = check(client.post(path, json=body), 422, "invalid-request")
+    assert {"location": location, "message": "expected an object"} in problem["errors"]
