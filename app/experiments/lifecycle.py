@@ -346,9 +346,11 @@ def _room(one: KeptExperiment, others: list[KeptExperiment], traffic: float) -> 
     taken = union(*(other.allocation.layer for other in there if other.allocation is not None))
     found = resized(() if one.allocation is None else one.allocation.layer, taken, traffic)
     if found is None:
-        running = ", ".join(f"{other.name} {other.allocation.traffic:.4%}" for other in there if other.allocation is not None)
+        running = ", ".join(
+            f"{other.name} {100 * other.allocation.traffic:.6g}%" for other in there if other.allocation is not None
+        )
         raise LayerFull(
-            f"layer {layer!r} has {free_share(taken):.4%} of its units left, {one.name!r} wants {traffic:.4%}; "
+            f"layer {layer!r} has {100 * free_share(taken):.6g}% of its units left, {one.name!r} wants {100 * traffic:.6g}%; "
             f"running there: {running}; take less traffic, or stop one of them"
         )
     return found

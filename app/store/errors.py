@@ -2,7 +2,7 @@
 
 StoreUnusable (exit code 1)   the database cannot be opened, read or written
 └── StoreBusy                 more is to be written than can be at once
-NameTaken (exit code 1)       there is something by that name already
+NameTaken (exit code 2)       there is something by that name already
 """
 
 from __future__ import annotations
@@ -20,3 +20,5 @@ class StoreBusy(StoreUnusable):
 
 class NameTaken(ServiceError):
     """There is something by that name already."""
+
+    exit_code = 2

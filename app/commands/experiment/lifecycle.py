@@ -111,12 +111,14 @@ def show(name: Name, *, store: Store = None, as_json: AsJson = False) -> None:
         return
     told, definition = one.as_json(), one.definition
     typer.echo(
-        f"{name}: {one.state}, {definition.kind} on {definition.surface}, {definition.traffic:.4%} of the {definition.unit}s"
+        f"{name}: {one.state}, {definition.kind} on {definition.surface}, {_percent(definition.traffic)} of the {definition.unit}s"
     )
     for variant in definition.variants:
-        share = f", {told['shares'][variant.name]:.4%}" if variant.name in told["shares"] else f", weight {variant.weight:g}"
+        share = (
+            f", {_percent(told['shares'][variant.name])}" if variant.name in told["shares"] else f", weight {variant.weight:g}"
+        )
         typer.echo(f"  {variant.name}: {told['releases'].get(variant.name, variant.release)}{share}")
-    typer.echo(f"  decides: {definition.primary.name}; smallest difference of interest {definition.minimum_effect:.4%}")
+    typer.echo(f"  decides: {definition.primary.name}; smallest difference of interest {_percent(definition.minimum_effect)}")
     if told["outcome"] is not None:
         typer.echo(f"  winner: {told['outcome']['winner'] or 'none'}; {told['outcome']['reason']}")
     for happened in history:
@@ -158,8 +160,8 @@ def update(
     overrides = {unit: variant or None for text in override or () for unit, variant in [_pair(text)]}
     with _experiments(store) as experiments:
         changed = experiments.update(name, weights=weights or None, traffic=traffic, overrides=overrides or None)
-        shares = ", ".join(f"{variant} {share:.4%}" for variant, share in changed.as_json()["shares"].items())
-        _told(changed, as_json, f"is changed; {changed.definition.traffic:.4%} take part{': ' if shares else ''}{shares}")
+        shares = ", ".join(f"{variant} {_percent(share)}" for variant, share in changed.as_json()["shares"].items())
+        _told(changed, as_json, f"is changed; {_percent(changed.definition.traffic)} take part{': ' if shares else ''}{shares}")
 
 
 @experiment.command()
@@ -200,6 +202,10 @@ def _told(one: KeptExperiment, as_json: bool, what: str) -> None:
         typer.echo(json.dumps(one.as_json(), ensure_ascii=False))
     else:
         typer.echo(f"experiment {one.name} {what}")
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.6g}%"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.experiments.errors import DefinitionInvalid, ExperimentError, UnknownExperiment
+from app.store import NameTaken
 from tests.app.experiments.service import publish
 from tests.app.process import irgan as process
 
@@ -46,15 +47,15 @@ def test_a_life_from_a_file(irgan, tmp_path):
     assert "test  draft, ab on recommendations: control champion · treatment sample/v2" in irgan("list")
     assert "weight 3" in irgan("show", "test")
     assert "test is running" in irgan("start", "test")
-    assert "50.0000% take part: control 25.0000%, treatment 75.0000%" in irgan("update", "test", "--override", "u=1=control")
+    assert "50% take part: control 25%, treatment 75%" in irgan("update", "test", "--override", "u=1=control")
     changed = irgan("update", "test", "--weight", "control=3", "--traffic", "0.8", "--override", "u=1=")
-    assert "80.0000% take part: control 50.0000%" in changed
+    assert "80% take part: control 50%" in changed
     assert "is stopped" in irgan("stop", "test")
     irgan("start", "test")
     done = irgan("conclude", "test", "--winner", "treatment", "--reason", "more clicks")
     assert done == "experiment test is concluded; treatment wins, which is sample/v2\n"
     shown = irgan("show", "test")
-    assert "  treatment: sample/v2, 50.0000%" in shown and "  winner: treatment; more clicks" in shown
+    assert "  treatment: sample/v2, 50%" in shown and "  winner: treatment; more clicks" in shown
     told = json.loads(irgan("show", "test", "--json"))
     assert [change["action"] for change in told["history"]] == [
         "create", "start", "update", "update", "stop", "start", "conclude",
@@ -100,6 +101,14 @@ def test_what_is_wrong_is_one_message(irgan, tmp_path, arguments, error, message
         irgan(*arguments)
     assert isinstance(caught.value, ExperimentError) and caught.value.exit_code == 2
     assert not (tmp_path / "irgan.db").exists()
+
+
+def test_a_name_that_is_taken_is_a_mistake_like_others(irgan, tmp_path):
+    (tmp_path / "test.toml").write_text(TOML)
+    irgan("create", "test.toml")
+    with pytest.raises(NameTaken, match="choose another name") as caught:
+        irgan("create", "test.toml")
+    assert caught.value.exit_code == 2
 
 
 def test_a_mistake_ends_without_a_traceback(tmp_path):

@@ -142,7 +142,7 @@ def test_a_layer_has_room_for_all_of_its_units_and_no_more(experiments):
         experiments.create(definition(name, traffic=traffic))
     first, second = experiments.start("one"), experiments.start("two")
     assert not num_positions(first.allocation.layer) - num_positions(minus(first.allocation.layer, second.allocation.layer))
-    with pytest.raises(LayerFull, match=r"has 20\.0000% of its units left, 'three' wants 30\.0000%.*one 50\.0000%, two 30"):
+    with pytest.raises(LayerFull, match=r"has 20% of its units left, 'three' wants 30%.*one 50%, two 30%"):
         experiments.start("three")
     with pytest.raises(LayerFull):
         experiments.update("one", traffic=0.8)
