@@ -10,7 +10,7 @@ from time import monotonic
 
 from app.experiments.definition import Surface
 from app.experiments.lifecycle import KeptExperiment
-from app.experiments.plan import Exposure, RunningExperiment, SurfacePlan
+from app.experiments.plan import RunningExperiment, SurfacePlan
 from app.releases import LiveRelease
 from app.store import Database, ExperimentRecords, ImpressionLog, insert_release
 
@@ -43,7 +43,6 @@ class LiveExperiments:
         self._impressions = impressions
         self.plans: Mapping[Surface, SurfacePlan] = {}
         self.running: list[KeptExperiment] = []
-        self._exposures: dict[str, list[Exposure]] = {}
         self._allocated_in: dict[str, int] = {}
         self._settled_at = 0.0
         self._last_change = 0
@@ -84,13 +83,13 @@ class LiveExperiments:
         return self._tried(f"experiment {one.name!r} cannot be understood", read)
 
     def _planned(self) -> dict[Surface, SurfacePlan]:
-        moving = [one for one in self.running if len(one.record.allocations) > 1]
+        moving = {one.name for one in self.running if len(one.record.allocations) > 1}
         if moving:
             self._impressions.flush()  # this process's own exposures count too
-        self._exposures = {one.name: list(self._records.exposures(one.name, before=one.allocated_in)) for one in moving}
         by_surface: dict[Surface, list[RunningExperiment]] = {}
         for one in self.running:
-            running = RunningExperiment(one, self._exposures.get(one.name, ()))
+            exposures = self._records.exposures(one.name, before=one.allocated_in) if one.name in moving else ()
+            running = RunningExperiment(one, exposures)
             by_surface.setdefault(one.definition.surface, []).append(running)
         return {surface: SurfacePlan(experiments) for surface, experiments in by_surface.items()}
 

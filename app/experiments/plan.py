@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class RunningExperiment:
         exposures: of units that have seen a variant, perhaps under another allocation.
     """
 
-    def __init__(self, kept: KeptExperiment, exposures: Sequence[Exposure] = ()) -> None:
+    def __init__(self, kept: KeptExperiment, exposures: Iterable[Exposure] = ()) -> None:
         allocation = kept.allocation
         assert allocation is not None
         self.definition: Experiment = kept.definition
@@ -95,7 +95,7 @@ class RunningExperiment:
             assert part is not None, "variants own all positions"
         return part
 
-    def _moved(self, exposures: Sequence[Exposure]) -> dict[str, Part]:
+    def _moved(self, exposures: Iterable[Exposure]) -> dict[str, Part]:
         """The units that have seen another variant than their positions belong to now; they go on seeing it."""
         stay: dict[str, Part] = {}
         shared: dict[tuple[str, float, int], Part] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from app.errors import QueryInvalid
 from app.experiments import live
@@ -126,6 +127,29 @@ def test_only_those_that_moved_must_be_known(services):
     assert {before[user] for user in stay} == {"control"}
     moved = service.assign("recommendations", next(iter(stay)), None)
     assert (moved.part.variant, moved.part.propensity) == ("control", propensity)  # the chance that it had
+
+
+def test_the_log_that_the_documentation_makes_of_a_store_has_the_chance_that_each_unit_had(services):
+    """Half of them saw something while shares were equal, the others when they were 1 : 3, and all of them again then."""
+    page = (Path(__file__).parents[3] / "docs/counterfactual.md").read_text(encoding="utf-8")
+    query = page[page.index("SELECT i.variant") : page.index("Written to a CSV")].replace("'NAME'", "'test'")
+    service = services()
+    service.experiments.create(definition())
+    service.experiments.start("test")
+    service.running.follow()
+    early, late = USERS[:200], USERS[200:]
+    before = {user: service.seen(user)[1] for user in early}
+    service.experiments.update("test", weights={"treatment": 3})
+    service.running.follow()
+    shares = {"control": 0.25, "treatment": 0.75}
+    expected = {**dict.fromkeys(early, 0.5), **{user: shares[service.seen(user)[1]] for user in late}}
+    for user in early:
+        assert service.seen(user)[1] == before[user]
+    service.impressions.flush()
+    with service.database.read() as connection:
+        found = connection.execute(text(query)).all()
+    assert len(found) == 600
+    assert all(row.propensity == expected[row.user_id] for row in found)
 
 
 def test_an_exposure_that_another_process_writes_late_is_found(services, monkeypatch):
