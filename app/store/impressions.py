@@ -26,7 +26,7 @@ _AT_ONCE = 1000
 _KEPT = 64 * 2**20
 """Characters of impressions that are kept while the store cannot be written; beyond, the oldest are given up."""
 _BESIDE_ITEMS = 500
-"""Characters of an impression beside its items, about."""
+"""Characters of an impression beside its items and teams, about."""
 _RETRY_SECONDS = 1.0
 _KNOWN = 200_000
 """Units that are remembered to have an assignment in the store, at most: asking the store for each of them costs more than their answers."""
@@ -44,7 +44,8 @@ class Impression:
         experiment: that it is part of, if any; of the others below, what the answer has in it.
         unit: the user or session that was assigned.
         variant: what the unit was assigned to.
-        propensity: the chance with which it was.
+        propensity: the chance with which it would be assigned so now. Of a unit that keeps a variant which it got when shares were others, it
+            may be another than the chance that it had; that one stands with its assignment.
         is_override: whether somebody chose the variant, so that nothing of it counts.
         revision: of the allocation that assigned.
         release: what really answered.
@@ -223,7 +224,7 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _size(impression: Impression) -> int:
-    return len(impression.items) + _BESIDE_ITEMS
+    return len(impression.items) + len(impression.teams or "") + _BESIDE_ITEMS
 
 
 _insert = BulkInsert(IMPRESSIONS, [field for field in Impression.__dataclass_fields__ if field != "revision"])

@@ -283,6 +283,15 @@ def test_when_too_much_waits_the_oldest_go_and_are_counted(blocked, monkeypatch)
     assert written(blocked.database) == [f"r{number}" for number in range(15, 25)]
 
 
+def test_what_credits_mixed_answers_counts_as_waiting_too(blocked, monkeypatch):
+    """Of a long list it is more than the items."""
+    monkeypatch.setattr("app.store.impressions._KEPT", 10 * 600)
+    for number in range(25):
+        blocked.log.record(impression(number, items="", teams="x" * 100))
+    assert (blocked.log.num_waiting, blocked.log.num_lost) == (10, 15)
+    blocked.open()
+
+
 def test_what_cannot_be_written_in_the_end_is_counted_as_lost(blocked, caplog):
     for number in range(10):
         blocked.log.record(impression(number))
