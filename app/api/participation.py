@@ -277,11 +277,10 @@ class Participation:
 
     def _fell_back(self, part: Part, champion: Release, error: Exception) -> None:
         self._metrics.fallback(champion.ranker, CHAMPION)
-        reason = f"{type(error).__name__}: {error}"
-        variant = f"{part.experiment}={part.variant}"
-        if self._failed.get(variant) != reason:  # once, not at every answer
-            logger.error("experiment %s, variant %s: the champion answers: %s", part.experiment, part.variant, reason)
-        self._failed[variant] = reason
+        kind, variant = type(error).__name__, f"{part.experiment}={part.variant}"
+        if self._failed.get(variant) != kind:  # once, not at every answer, each of which may name another item
+            logger.error("experiment %s, variant %s: the champion answers: %s: %s", part.experiment, part.variant, kind, error)
+        self._failed[variant] = kind
 
 
 def mixed(method: Method, rankings: Sequence[Sequence[Hashable]], k: int, seed: str) -> Interleaved:

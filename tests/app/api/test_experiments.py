@@ -260,6 +260,19 @@ def test_the_champion_answers_for_a_release_that_fails(client, monkeypatch, capl
     assert len([record for record in caplog.records if "the champion answers" in record.getMessage()]) == 2  # a reason each
 
 
+def test_the_same_failure_with_other_words_at_every_answer_is_logged_once(client, monkeypatch, caplog):
+    begin(client)
+    variants = {user: client.get(f"/v1/recommendations/{user}").json()["variant"] for user in USERS}
+
+    def fail(questions):
+        raise RuntimeError(f"out of order for {questions[0].user}")
+
+    monkeypatch.setattr(client.app.state.live.find("sample/v2").recommender, "recommend_all", fail)
+    answers = [client.get(f"/v1/recommendations/{user}").json() for user in USERS if variants[user] == "treatment"]
+    assert len(answers) > 1 and all(answer["fallback"] == "champion" for answer in answers)
+    assert caplog.text.count("the champion answers") == 1
+
+
 def test_a_question_that_is_to_blame_itself_stays_a_problem(client):
     begin(client)
     for user in USERS:
