@@ -63,7 +63,7 @@ def _show(found: Report) -> None:
     table = Table(
         box=box.SIMPLE_HEAD, title=f"{found.name}: {found.kind} on {found.surface}, {found.state}", title_justify="left"
     )
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)  # what a figure is of must not be cut, not even in 80 columns
     for variant in found.variants:
         table.add_column(f"{variant.name}\n{variant.units:,} {found.unit}s", justify="right")
     for heading in ("difference", "p", "verdict"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from app.store import Database
-from tests.app.experiments.stores import Story
+from tests.app.experiments.stores import Story, definition
 from tests.app.process import irgan
 
 
@@ -25,6 +25,24 @@ def test_the_report_in_a_terminal_as_json_and_as_a_page(tmp_path):
     assert "<!DOCTYPE html>" in page.read_text(encoding="utf-8")
     asked = irgan("experiment", "report", "test", "--json", IRGAN_STORE=store)
     assert json.loads(asked.stdout)["metrics"][0]["values"] == {"a": 1.0, "b": 1.0}
+
+
+def test_names_of_metrics_are_whole_in_a_narrow_terminal(tmp_path):
+    """Beside three variants with names, where something has to give in 80 columns."""
+    store = f"sqlite:///{tmp_path / 'irgan.db'}"
+    database = Database(store)
+    names = ("popular-items", "learned-from-clicks", "learned-from-ratings")
+    story = Story(definition(variants=[{"name": name, "release": f"{name}/v1"} for name in names]))
+    for place in range(600):
+        asked = story.answer(f"u{place}", names[place % 3], 1, propensity=1 / 3)
+        if place % 2:
+            story.click(asked, 2)
+    story.write(database)
+    database.close()
+    shown = irgan("experiment", "report", "test", "--store", store, COLUMNS="80")
+    assert shown.returncode == 0, shown.stderr
+    assert "  click-through  " in shown.stdout
+    assert max(map(len, shown.stdout.partition("test: ab")[2].partition("sample ratio")[0].splitlines())) <= 80
 
 
 def test_an_unknown_experiment_is_one_line(tmp_path):
