@@ -18,6 +18,9 @@ from app.experiments.definition import MOST_VARIANTS
 from app.experiments.interleaving import Interleaved, Method
 from app.retrieval import Place
 
+_DEEPEST = 2**62
+"""Ranks from here on do not fit into the numbers that are computed with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -119,10 +122,9 @@ def _page(releases: tuple[str, ...], where: list[object]) -> Page:
             raise ValueError("no experiment mixes so many")
         return Page(releases, pages=MixedPages(method, str(seed), tuple(sizes)))  # type: ignore[arg-type]
     score, item, row, rank = where
-    place = Place(float(score), str(item), int(row), int(rank))  # type: ignore[arg-type, call-overload]
-    if place.rank < 1 or len(releases) != 1:
-        raise ValueError("ranks begin at 1, and one release has given them")
-    return Page(releases, place)
+    if type(row) is not int or type(rank) is not int or not 1 <= rank < _DEEPEST or len(releases) != 1:
+        raise ValueError("ranks are numbers from 1 on, and one release has given them")
+    return Page(releases, Place(float(score), str(item), row, rank))  # type: ignore[arg-type]
 
 
 def _digest(body: SearchBody) -> str:

@@ -182,6 +182,14 @@ def test_places_of_mixed_pages_that_no_answer_gave_are_refused(client, num_relea
     assert refused.status_code == 422 and "body.after" in refused.text
 
 
+@pytest.mark.parametrize("rank", [0, 2**62, 1e300, "1", None])
+def test_ranks_that_no_answer_gave_are_refused(client, rank):
+    releases, digest, *place = orjson.loads(base64.urlsafe_b64decode(search(client)["next"] + "=="))
+    after = base64.urlsafe_b64encode(orjson.dumps([releases, digest, *place[:-1], rank])).decode()
+    refused = client.post("/v1/search", json={**QUERY, "after": after})
+    assert refused.status_code == 422 and "no place in a ranking" in refused.text
+
+
 def test_the_last_of_many_mixed_pages_takes_no_longer_than_its_depth_asks_for():
     """A thousand small pages behind a long one: each looked for from the top, they took seconds."""
     rankings = [range(200_000), range(200_000, 400_000)]
