@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from tea_tasting.aggr import Aggregates
 from tea_tasting.metrics import Mean, RatioOfMeans
 from tea_tasting.metrics.mean import MeanResult
@@ -77,7 +78,8 @@ def difference(control: Sample, treatment: Sample, *, level: float = 0.95) -> Di
         if first.value > 0 and second.value > 0 and ends[0] is not None and ends[1] is not None:
             relative_interval = Interval(ends[0], ends[1])
         if control.has_before and treatment.has_before:
-            reduction = number(1.0 - found.variance() / found.unadjusted_variance)
+            with np.errstate(divide="ignore"):  # where units differ between variants alone, CUPED adds to a variance of zero
+                reduction = number(1.0 - found.variance() / found.unadjusted_variance)
     return Difference(
         control=first,
         treatment=second,

@@ -91,6 +91,14 @@ def test_where_nothing_can_be_said_it_says_so(control: list[float], treatment: l
     json.dumps(found.as_json(), allow_nan=False)
 
 
+def test_where_units_differ_between_variants_alone_no_share_of_the_variance_was_taken_away():
+    """The time before goes with the variants, by chance, and there was no variance to begin with."""
+    control = Sample(numerator_N=np.zeros(4), before_numerator_N=np.array([0.0, 0.0, 0.0, 1.0]))
+    treatment = Sample(numerator_N=np.ones(4), before_numerator_N=np.array([0.0, 1.0, 1.0, 1.0]))
+    found = difference(control, treatment)
+    assert found.variance_reduction is None and found.interval is not None
+
+
 def test_denominators_of_zero_are_nothing_to_divide_by():
     nothing = Sample(numerator_N=np.zeros(5), denominator_N=np.zeros(5))
     found = difference(visits(50), nothing)
