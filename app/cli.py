@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.commands import events, experiment
+from app.commands import events, experiment, keys
 
 if TYPE_CHECKING:
     from app.releases import ReleaseStore
@@ -71,6 +71,7 @@ def _plugged_in() -> dict[str, Any]:
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(experiment, name="experiment")
 app.add_typer(events, name="events")
+app.add_typer(keys, name="keys")
 
 
 def _version(wanted: bool) -> None:

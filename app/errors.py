@@ -6,8 +6,12 @@
     │   │   └── FilterInvalid     a filter or a facet names an unknown field, or a filter a value of the wrong type
     │   ├── MalformedJson         the body is not JSON
     │   ├── MediaTypeUnsupported  the body is not declared as JSON
-    │   └── BodyTooLarge          the body is longer than this service reads
+    │   ├── BodyTooLarge          the body is longer than this service reads
+    │   ├── KeyMissing            no API key that counts came with the request
+    │   ├── RoleMissing           the API key may not do this
+    │   └── TooManyRequests       more than the service's limit for one caller
     ├── WrongRanker               what is live answers other questions
+    ├── UnknownKey                there is no such API key
     ├── StoreUnusable             see `app.store.errors`
     ├── NoRelease                 nothing is published yet, or nothing that can be loaded
     ├── ReleaseError              see `app.releases.errors`
@@ -59,6 +63,22 @@ class MediaTypeUnsupported(QueryError):
 
 class BodyTooLarge(QueryError):
     """The body is longer than this service reads."""
+
+
+class KeyMissing(QueryError):
+    """No API key that counts came with the request."""
+
+
+class RoleMissing(QueryError):
+    """The API key may not do this."""
+
+
+class TooManyRequests(QueryError):
+    """More requests than the service's limit for one caller."""
+
+
+class UnknownKey(ServiceError):
+    """There is no such API key."""
 
 
 class NoRelease(ServiceError):

@@ -2,5 +2,6 @@
 
 from app.commands.events import events
 from app.commands.experiment import experiment
+from app.commands.keys import keys
 
-__all__ = ["events", "experiment"]
+__all__ = ["events", "experiment", "keys"]

@@ -6,10 +6,12 @@ from app.store.events import Event, EventLog, insert_events
 from app.store.experiments import ExperimentChange, ExperimentRecord, ExperimentRecords, State
 from app.store.impressions import Impression, ImpressionLog, insert_impressions
 from app.store.items import ItemChange, ItemChanges
+from app.store.keys import ROLES, KeyRecord, Keys, Role
 from app.store.releases import ReleaseRecord, insert_release, release_records
 from app.store.writer import Writer
 
 __all__ = [
+    "ROLES",
     "Database",
     "Event",
     "EventLog",
@@ -20,8 +22,11 @@ __all__ = [
     "ImpressionLog",
     "ItemChange",
     "ItemChanges",
+    "KeyRecord",
+    "Keys",
     "NameTaken",
     "ReleaseRecord",
+    "Role",
     "State",
     "StoreBusy",
     "StoreUnusable",

@@ -168,3 +168,16 @@ EVENTS = Table(
     Index("events_by_time", "time"),
     sqlite_autoincrement=True,
 )
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("name", _NAME, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256
+    Column("roles", _NAME, nullable=False),  # with commas between
+    Column("created", Moment, nullable=False),
+    Column("expires", Moment, nullable=True),
+    Column("revoked", Moment, nullable=True),
+    sqlite_autoincrement=True,
+)
