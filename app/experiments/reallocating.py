@@ -45,7 +45,7 @@ class Reallocations:
         self._experiments = experiments
         self._running = running
         self._rng = rng
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
 
     def follow(self) -> list[str]:
         """Reallocate those that are due; what goes wrong is logged once and tried again.
@@ -53,17 +53,7 @@ class Reallocations:
         Returns:
             The names of those that this process has reallocated.
         """
-        try:
-            bandits = [one for one in self._running() if one.definition.kind == "bandit"]
-            done = [one.name for one in bandits if self._is_due(one) and self._reallocate(one.name)]
-        except Exception as error:  # whatever is wrong, shares stay as they are
-            reason = f"{type(error).__name__}: {error}"
-            if reason != self._complaint:
-                logger.error("a bandit cannot be reallocated: %s", reason)
-            self._complaint = reason
-            return []
-        self._complaint = ""
-        return done
+        return [one.name for one in self._running() if one.definition.kind == "bandit" and self._tried(one)]
 
     async def watch(self, seconds: float) -> None:
         """Look every so many seconds, beside the event loop; ends when cancelled."""
@@ -71,6 +61,18 @@ class Reallocations:
             await asyncio.sleep(seconds)
             if self._running():
                 await asyncio.to_thread(self.follow)
+
+    def _tried(self, one: KeptExperiment) -> bool:
+        try:
+            done = self._is_due(one) and self._reallocate(one.name)
+        except Exception as error:  # whatever is wrong, its shares stay as they are, and the others' follow
+            reason = f"{type(error).__name__}: {error}"
+            if reason != self._complaints.get(one.name):
+                logger.error("bandit %s cannot be reallocated: %s", one.name, reason)
+            self._complaints[one.name] = reason
+            return False
+        self._complaints.pop(one.name, None)
+        return done
 
     def _is_due(self, one: KeptExperiment) -> bool:
         allocated = self._records.allocated_at(one.name)

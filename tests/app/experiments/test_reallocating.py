@@ -143,6 +143,23 @@ def test_stopped_bandits_and_other_experiments_stay_as_they_are(services):
     assert reallocations(service).follow() == []  # the service has not heard of the stop yet
 
 
+def test_what_goes_wrong_with_one_bandit_does_not_keep_the_others_as_they_are(services, monkeypatch):
+    service = services[0]
+    for name in ("broken", "whole"):
+        service.experiments.create(definition(name, kind="bandit", layer="bandits", traffic=0.5))
+        service.experiments.start(name)
+    service.running.follow()
+    let_time_pass(service)
+    reallocate = service.experiments.reallocate
+
+    def some(name, weights, *, revision):
+        assert name != "broken"
+        return reallocate(name, weights, revision=revision)
+
+    monkeypatch.setattr(service.experiments, "reallocate", some)
+    assert reallocations(service).follow() == ["whole"]
+
+
 def test_what_goes_wrong_is_told_once(services, caplog, monkeypatch):
     begin(services[0])
     let_time_pass(services[0])
