@@ -120,7 +120,8 @@ class ImpressionLog:
         recorded = self._num_recorded
         while self._num_recorded - self.num_waiting < recorded:
             attempt = _Attempt(self, is_asked=False)
-            self._writer.submit(attempt.write).add_done_callback(attempt.end)
+            # Of no size, so that it has its turn however much waits: at the end there is no other.
+            self._writer.submit(attempt.write, size=0).add_done_callback(attempt.end)
             attempt.has_ended.wait()
             if isinstance(attempt.error, StoreUnusable) and not _is_refusal(attempt.error):
                 raise attempt.error

@@ -300,6 +300,23 @@ def test_what_cannot_be_written_in_the_end_is_counted_as_lost(blocked, caplog):
     assert "10 impressions are lost" in caplog.text
 
 
+def test_impressions_are_not_lost_at_the_end_because_events_wait(database, monkeypatch):
+    monkeypatch.setattr("app.store.writer._WAITING", 1)
+    writer, is_open = Writer(database), threading.Event()
+    log = ImpressionLog(writer)
+    writer.submit(lambda _: is_open.wait(SECONDS))
+    until(lambda: writer.num_waiting == 0)
+    writer.submit(lambda _: None)
+    log.record(impression())
+    closing = threading.Thread(target=log.close)
+    closing.start()
+    sleep(0.05)
+    is_open.set()
+    closing.join(SECONDS)
+    assert (written(database), log.num_lost) == (["r0"], 0)
+    writer.close()
+
+
 def test_recording_never_fails_an_answer(database):
     writer = Writer(database)
     log = ImpressionLog(writer)
