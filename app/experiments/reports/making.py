@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from app.experiments.assignment import Allocation
 from app.experiments.definition import Experiment
 from app.experiments.errors import UnknownExperiment, WrongState
@@ -17,7 +19,7 @@ from app.experiments.reports.health import check_health, describe_variants
 from app.experiments.reports.mixed import compare_mixed
 from app.experiments.reports.ratio import counts_over_time, promised_shares, sample_ratio, shares_of_units
 from app.store import Database, ExperimentRecord, ExperimentRecords, release_records
-from app.store.tables import moment
+from app.store.tables import microseconds
 
 
 def make_report(database: Database, name: str, *, now: datetime | None = None, before: timedelta = LONGEST_BEFORE) -> Report:
@@ -107,8 +109,11 @@ def _separate(
 
 def _mixed_units(outcomes: Outcomes, looks: Sequence[datetime]) -> list[UnitsPoint]:
     """Where every unit sees all variants."""
-    exposed = [moment(int(time)) for time in outcomes.units.exposed_N]
-    return [UnitsPoint(time=look.isoformat(), units={"all variants": sum(time <= look for time in exposed)}) for look in looks]
+    counts = np.searchsorted(np.sort(outcomes.units.exposed_N), [microseconds(look) for look in looks], side="right")
+    return [
+        UnitsPoint(time=look.isoformat(), units={"all variants": count})
+        for look, count in zip(looks, counts.tolist(), strict=True)
+    ]
 
 
 def _names(experiment: Experiment) -> list[str]:
