@@ -51,8 +51,9 @@ def _decided(
     if early and not undecided:
         return Decision(status="too early", winner=None, sentence=f"Too early to say: {early[0].problem}.")
     if undecided:
-        sentence = " ".join(_undecided(experiment, one, units, days) for one in undecided)
-        return Decision(status="undecided", winner=None, sentence=f"Undecided: {sentence}{_guardrails(metrics, primary)}")
+        told = "; ".join(_undecided(experiment, one, units, days) for one in undecided)
+        sentence = f"Undecided: after {count(units, experiment.unit)} {told}{_guardrails(metrics, primary)}"
+        return Decision(status="undecided", winner=None, sentence=sentence)
     return Decision(status="no difference that matters", winner=None, sentence=_same(experiment, primary, metrics))
 
 
@@ -105,10 +106,7 @@ def _undecided(experiment: Experiment, one: Comparison, units: int, days: float)
     around = one.relative_interval or one.interval
     assert around is not None
     low, high = (part(end, signed=True) if one.relative_interval else number(end, signed=True) for end in around)
-    said = (
-        f"after {count(units, experiment.unit)} the difference of {one.variant} to {one.control} on {one.metric} "
-        f"is between {low} and {high}"
-    )
+    said = f"the difference of {one.variant} to {one.control} on {one.metric} is between {low} and {high}"
     if one.units_needed:
         needed = one.units_needed * _share_of_all(experiment, one)
         said += f"; about {count(_round(needed), experiment.unit, more=True)}"

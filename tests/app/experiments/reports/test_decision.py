@@ -123,6 +123,14 @@ def test_undecided_where_nothing_can_be_reckoned():
     )
 
 
+def test_several_that_are_undecided_are_told_apart():
+    both = metric(comparison("undecided", -0.031, 0.052), comparison("undecided", -0.4, 0.2, variant="c"))
+    assert said(both, variants=THREE)[2] == (
+        "Undecided: after 1,204 users the difference of b to a on click-through is between −3.1% and +5.2%; "
+        "the difference of c to a on click-through is between −40.0% and +20.0%."
+    )
+
+
 def test_no_difference_that_matters():
     assert said(metric(comparison("no difference that matters", -0.012, 0.014))) == (
         "no difference that matters",
