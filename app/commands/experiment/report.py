@@ -11,7 +11,7 @@ import typer
 from app.commands.experiment import experiment
 
 if TYPE_CHECKING:
-    from app.experiments.reports.figures import Report
+    from app.experiments.reports.figures import Comparison, Report
 
 _STYLES = {"better": "bold green", "worse": "bold green", "unusable": "bold red"}
 _SIGNS = {"good": "[green]✓[/]", "warning": "[yellow]![/]", "bad": "[red]✕[/]"}
@@ -55,32 +55,40 @@ def _show(found: Report) -> None:
     from rich.markup import escape  # noqa: PLC0415 - only here
     from rich.table import Table  # noqa: PLC0415 - only here
 
-    from app.experiments.reports.decision import difference  # noqa: PLC0415 - light, but not for the command line's start
-    from app.experiments.reports.words import chance  # noqa: PLC0415 - likewise
-
     console = Console(highlight=False)
     console.print(f"[{_STYLES.get(found.decision.status, 'bold')}]{escape(found.decision.sentence)}[/]\n", soft_wrap=True)
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"{found.name}: {found.kind} on {found.surface}, {found.state}", title_justify="left"
+        box=box.SIMPLE_HEAD,
+        title=f"{found.name}: {found.kind} on {found.surface}, {found.state}",
+        title_justify="left",
+        pad_edge=False,  # every column counts: figures and what they are of must not be cut in a terminal of 80
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("metric", no_wrap=True)  # what a figure is of must not be cut, not even in 80 columns
-    for variant in found.variants:
-        table.add_column(f"{variant.name}\n{variant.units:,} {found.unit}s", justify="right")
+    table.add_column("metric", no_wrap=True)
+    table.add_column("variant", overflow="fold")
+    table.add_column("value", no_wrap=True, justify="right")
     for heading in ("difference", "p", "verdict"):
-        table.add_column(heading, no_wrap=heading == "difference")
+        table.add_column(heading, no_wrap=heading != "verdict")
+    for place, variant in enumerate(found.variants):
+        table.add_row("" if place else f"{found.unit}s", variant.name, f"{variant.units:,}")
     for metric in found.metrics:
-        values = [_shown(metric.values[variant.name]) for variant in found.variants]
-        differences = "\n".join(_named(one.variant, difference(one), len(metric.comparisons)) for one in metric.comparisons)
-        chances = "\n".join(chance(one.p_value if one.p_holm is None else one.p_holm) for one in metric.comparisons)
-        verdicts = "\n".join(one.guardrail.state if one.guardrail else one.verdict for one in metric.comparisons)
-        table.add_row(metric.name, *values, escape(differences), chances, verdicts)
+        compared = {one.variant: one for one in metric.comparisons}
+        for place, variant in enumerate(found.variants):
+            told = () if variant.name not in compared else _told(compared[variant.name])
+            table.add_row("" if place else metric.name, variant.name, _shown(metric.values[variant.name]), *told)
     console.print(table)
     for check in found.checks:
         console.print(f"{_SIGNS[check.state]} {check.name}: {escape(check.text)}", soft_wrap=True)
 
 
-def _named(variant: str, text: str, num: int) -> str:
-    return f"{variant}: {text}" if num > 1 else text
+def _told(one: Comparison) -> tuple[str, str, str]:
+    from rich.markup import escape  # noqa: PLC0415 - only here
+
+    from app.experiments.reports.decision import difference  # noqa: PLC0415 - light, but not for the command line's start
+    from app.experiments.reports.words import chance  # noqa: PLC0415 - likewise
+
+    verdict = one.guardrail.state if one.guardrail else one.verdict
+    return escape(difference(one)), chance(one.p_value if one.p_holm is None else one.p_holm), verdict
 
 
 def _shown(value: float | None) -> str:

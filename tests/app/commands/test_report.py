@@ -27,8 +27,8 @@ def test_the_report_in_a_terminal_as_json_and_as_a_page(tmp_path):
     assert json.loads(asked.stdout)["metrics"][0]["values"] == {"a": 1.0, "b": 1.0}
 
 
-def test_names_of_metrics_are_whole_in_a_narrow_terminal(tmp_path):
-    """Beside three variants with names, where something has to give in 80 columns."""
+def test_figures_and_names_of_metrics_are_whole_in_a_narrow_terminal(tmp_path):
+    """Beside three variants with long names, where something has to give in 80 columns."""
     store = f"sqlite:///{tmp_path / 'irgan.db'}"
     database = Database(store)
     names = ("popular-items", "learned-from-clicks", "learned-from-ratings")
@@ -41,8 +41,12 @@ def test_names_of_metrics_are_whole_in_a_narrow_terminal(tmp_path):
     database.close()
     shown = irgan("experiment", "report", "test", "--store", store, COLUMNS="80")
     assert shown.returncode == 0, shown.stderr
-    assert "  click-through  " in shown.stdout
-    assert max(map(len, shown.stdout.partition("test: ab")[2].partition("sample ratio")[0].splitlines())) <= 80
+    table = shown.stdout.partition("test: ab")[2].partition("sample ratio")[0]
+    assert max(map(len, table.splitlines())) <= 80
+    assert " click-through  popular-items " in table and "undecided" in table and "…" not in table
+    assert (
+        table.count(" 200 ") == 3 and table.count(" 0.5 ") == 3
+    )  # by hand: of each variant's 200 users every other one clicked
 
 
 def test_an_unknown_experiment_is_one_line(tmp_path):
