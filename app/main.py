@@ -12,12 +12,17 @@ from fastapi import FastAPI
 
 from app.api import (
     Gathering,
+    Guard,
+    LiveKeys,
     Metrics,
     Observed,
     Participation,
+    RateLimit,
     Reports,
     Shortcut,
     add_problem_handlers,
+    allow_origins,
+    describe_keys,
     events,
     experiments,
     items,
@@ -32,8 +37,8 @@ from app.experiments.lifecycle import Experiments
 from app.experiments.live import LiveExperiments
 from app.experiments.reallocating import Reallocations
 from app.releases import LiveRelease, ReleaseStore
-from app.settings import Settings, read_settings
-from app.store import Database, ImpressionLog, ItemChanges, Writer
+from app.settings import Settings, is_loopback, read_settings
+from app.store import Database, ImpressionLog, ItemChanges, Keys, Writer
 
 _BANDIT_SECONDS = 1.0
 """How often to look whether a bandit is due."""
@@ -73,13 +78,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     all_experiments = Experiments(database, releases)
     reallocations = Reallocations(database, all_experiments, lambda: live_experiments.running, np.random.default_rng())
 
+    keys = LiveKeys(Keys(database), may_be_open=settings.insecure or is_loopback(settings.host), is_open=settings.insecure)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         faiss.omp_set_num_threads(1)  # for this thread, which searches: one search is too short to be shared out
+        await asyncio.to_thread(keys.follow)
         for live in lives.values():
             await asyncio.to_thread(live.follow)
         await asyncio.to_thread(live_experiments.follow)
         watching = [asyncio.create_task(live.watch(settings.poll_seconds)) for live in lives.values()]
+        watching.append(asyncio.create_task(keys.watch(settings.poll_seconds)))
         watching.append(asyncio.create_task(live_experiments.watch(settings.poll_seconds)))
         watching.append(asyncio.create_task(reallocations.watch(_BANDIT_SECONDS)))
         yield
@@ -101,7 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
-    app.state.writer, app.state.impressions = writer, impressions
+    app.state.writer, app.state.impressions, app.state.keys = writer, impressions, keys
     app.state.experiments, app.state.reports = all_experiments, Reports(database)
     app.state.participation = Participation(live_experiments, impressions, metrics, recorded=settings.impressions)
     app.state.live, app.state.live_search, app.state.live_rerank = (
@@ -110,8 +119,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_problem_handlers(app)
     direct = (rankings, searches, reranks, items, events, experiments, reports)
     app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
+    origins = tuple(settings.cors_origins.split(",")) if settings.cors_origins else ()
+    limit = None
+    if settings.rate_limit is not None:
+        limit = RateLimit(settings.rate_limit, settings.rate_burst or max(1.0, settings.rate_limit))
+    app.add_middleware(Guard, keys=keys, limit=limit, open_metrics=settings.open_metrics, origins=origins)
+    if origins:
+        allow_origins(app, origins)
     app.add_middleware(Observed, metrics=metrics)
     for router in direct:
         app.include_router(router)
     app.include_router(operations)
+    describe_keys(app)
     return app

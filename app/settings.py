@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsInvalid
 
-_OPTIONS = {"releases", "slot", "host", "port"}
+_OPTIONS = {"releases", "slot", "host", "port", "insecure"}
 """What the command line knows too."""
 
 
@@ -50,8 +51,28 @@ class Settings(BaseSettings):
     """Most events in one request."""
     max_body: int = Field(default=2**20, ge=1024)
     """Most bytes in one request's body."""
+    insecure: bool = False
+    """Whether to answer other machines without a key where no key was ever made, since something in front checks who asks."""
+    open_metrics: bool = False
+    """Whether `/metrics` needs no key."""
+    rate_limit: float | None = Field(default=None, gt=0)
+    """Requests a second of one key, or of one address without a key; by default any number."""
+    rate_burst: float | None = Field(default=None, ge=1)
+    """Requests at once after a rest; by default as many as the limit allows in one second."""
+    cors_origins: str = Field(default="", pattern=r"^(\*|https?://[^\s,/]+(,https?://[^\s,/]+)*)?$")
+    """Web pages that may ask from within browsers: origins such as `https://shop.example`, commas between, or `*`."""
+    receive_seconds: float = Field(default=30.0, gt=0)
+    """So long a request may take to arrive."""
     poll_seconds: float = Field(default=0.25, gt=0, le=0.5)
     """How often to look for a new release."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can ask at an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def read_settings(**given: Any) -> Settings:

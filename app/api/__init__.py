@@ -1,10 +1,13 @@
 """HTTP: routes, what they read and answer, and how errors leave. See `docs/http.md`."""
 
+from app.api.access import Guard, allow_origins, describe_keys
 from app.api.direct import Shortcut
 from app.api.events import router as events
 from app.api.experiments import router as experiments
 from app.api.gathering import Gathering
 from app.api.items import router as items
+from app.api.keys import LiveKeys
+from app.api.limits import RateLimit
 from app.api.metrics import Metrics
 from app.api.middleware import Observed
 from app.api.operations import router as operations
@@ -18,12 +21,17 @@ from app.api.searches import router as searches
 
 __all__ = [
     "Gathering",
+    "Guard",
+    "LiveKeys",
     "Metrics",
     "Observed",
     "Participation",
+    "RateLimit",
     "Reports",
     "Shortcut",
     "add_problem_handlers",
+    "allow_origins",
+    "describe_keys",
     "events",
     "experiments",
     "items",

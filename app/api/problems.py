@@ -19,10 +19,13 @@ from app.errors import (
     BodyTooLarge,
     ExtraMissing,
     FilterInvalid,
+    KeyMissing,
     MalformedJson,
     MediaTypeUnsupported,
     NoRelease,
     QueryInvalid,
+    RoleMissing,
+    TooManyRequests,
     WrongRanker,
 )
 from app.experiments.errors import (
@@ -58,6 +61,8 @@ class Kind:
 
 KINDS: dict[type[Exception], Kind] = {
     MalformedJson: Kind(400, "malformed-json", "The body is not JSON"),
+    KeyMissing: Kind(401, "unauthorized", "This needs an API key that counts"),
+    RoleMissing: Kind(403, "forbidden", "The API key may not do this"),
     UnknownId: Kind(404, "unknown-id", "There is no such thing in the catalogue"),
     UnknownExperiment: Kind(404, "unknown-experiment", "There is no such experiment"),
     NameTaken: Kind(409, "name-taken", "There is something by that name already"),
@@ -71,6 +76,7 @@ KINDS: dict[type[Exception], Kind] = {
     QueryInvalid: Kind(422, "invalid-request", "The request is not valid"),
     ReleaseUnsuitable: Kind(422, "unsuitable-release", "A variant's release cannot be used"),
     ChangeInvalid: Kind(422, "invalid-change", "The experiment cannot be changed so"),
+    TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
     SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
     ExtraMissing: Kind(501, "extra-missing", "What this needs is not installed"),
     StoreUnusable: Kind(503, "store-unusable", "The service cannot remember anything now"),
