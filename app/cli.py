@@ -9,29 +9,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.metadata
-import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from app.commands import events, experiment, keys
+from app.commands.releases import ReleasesFolder, Slot, promote, publish, releases, rollback
 
 if TYPE_CHECKING:
-    from app.releases import ReleaseStore
     from app.settings import Settings
 
 _COMMANDS = "irgan.commands"
 _CLOSED_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
-
-ReleasesFolder = Annotated[
-    Path | None, typer.Option("--releases", help="The folder of releases.", envvar="IRGAN_RELEASES", show_default="releases")
-]
-Slot = Annotated[str | None, typer.Option(help="The slot.", envvar="IRGAN_SLOT", show_default="champion")]
 
 
 class _Commands(TyperGroup):
@@ -99,79 +92,33 @@ def serve(
     ] = None,
     releases: ReleasesFolder = None,
     slot: Slot = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            help="Answer other machines without API keys: something in front checks who asks.",
+            envvar="IRGAN_INSECURE",
+            show_default=False,
+        ),
+    ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
 ) -> None:
     """Answer over HTTP from what a slot points to, and follow the slot; stop with Ctrl-C."""
-    settings = _settings(host=host, port=port, releases=releases, slot=slot)
+    settings = _settings(host=host, port=port, releases=releases, slot=slot, insecure=insecure)
     from app.serve import serve as run  # noqa: PLC0415 - heavy
 
     run(settings, access_log=access_log)
 
 
-@app.command()
-def publish(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder NAME/VERSION.", show_default=False)],
-    *,
-    slot: Slot = None,
-    releases: ReleasesFolder = None,
-) -> None:
-    """Verify a bundle, copy it into the releases and let a slot point to it; services follow within a second."""
-    settings = _settings(releases=releases, slot=slot)
-    release = _store(settings).publish(bundle, settings.slot)
-    typer.echo(f"{release} is published in slot {settings.slot} of {settings.releases}")
-
-
-@app.command()
-def rollback(*, slot: Slot = None, releases: ReleasesFolder = None) -> None:
-    """Let a slot point to the release before; again, and it goes further back."""
-    settings = _settings(releases=releases, slot=slot)
-    release = _store(settings).rollback(settings.slot)
-    typer.echo(f"slot {settings.slot} of {settings.releases} is back at {release}")
-
-
-@app.command("releases")
-def list_releases(
-    *,
-    releases: ReleasesFolder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-) -> None:
-    """What is published, and what each slot points to and has pointed to."""
-    settings = _settings(releases=releases)
-    store = _store(settings)
-    slots, manifests = store.slots(), store.published()
-    if as_json:
-        histories = {
-            slot: [
-                {"time": change.time.isoformat(), "action": change.action, "release": change.release}
-                for change in store.history(slot)
-            ]
-            for slot in slots
-        }
-        bundles = [
-            {"release": f"{m.name}/{m.version}", "ranker": m.ranker, "created": m.created.isoformat(), "metrics": m.metrics}
-            for m in manifests
-        ]
-        typer.echo(json.dumps({"slots": slots, "bundles": bundles, "history": histories}, ensure_ascii=False))
-        return
-    if not manifests:
-        typer.echo(f"nothing is published in {settings.releases}; publish a bundle: irgan publish BUNDLE")
-    for manifest in manifests:
-        release = f"{manifest.name}/{manifest.version}"
-        pointing = ", ".join(slot for slot, target in slots.items() if target == release)
-        made = manifest.created.strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{release}  {manifest.ranker}, made {made}" + (f"  ← {pointing}" if pointing else ""))
+for _command in (publish, promote, rollback):
+    app.command()(_command)
+app.add_typer(releases, name="releases")
 
 
 def _settings(**given: Any) -> Settings:
     from app.settings import read_settings  # noqa: PLC0415 - pydantic takes its time
 
     return read_settings(**given)
-
-
-def _store(settings: Settings) -> ReleaseStore:
-    from app.releases import ReleaseStore  # noqa: PLC0415 - heavy
-
-    return ReleaseStore(settings.releases)
 
 
 def main() -> None:

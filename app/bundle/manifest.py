@@ -205,6 +205,11 @@ class Manifest(_Part):
         """NAME/VERSION."""
         return f"{self.name}/{self.version}"
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files, this one left out."""
+        return sum(entry.size for entry in self.files)
+
 
 class RecommenderManifest(Manifest):
     """Of a ranker of items for people."""

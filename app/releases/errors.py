@@ -4,7 +4,10 @@ ReleaseError (a `ServiceError`; exit code 2)
 ├── ReleasesUnusable      the folder of releases is no folder
 ├── SlotInvalid           a slot's name, its pointer or its history cannot be used
 ├── ReleaseConflict       NAME/VERSION is published already, with another content
-└── NothingToRollBack     the slot had no other release before
+├── UnknownRelease        no such release is kept
+├── ReleaseDamaged        a kept release can no longer be served
+├── ReleasesBusy          another process is changing something
+└── NothingToRollBack     the slot had no other release before, or it is no longer kept
 """
 
 from __future__ import annotations
@@ -30,5 +33,17 @@ class ReleaseConflict(ReleaseError):
     """Another bundle was published under the same name and version."""
 
 
+class UnknownRelease(ReleaseError):
+    """No such release is kept, or nothing is published in a slot."""
+
+
+class ReleaseDamaged(ReleaseError):
+    """A kept release can no longer be served."""
+
+
+class ReleasesBusy(ReleaseError):
+    """Another process is changing something, for longer than this one waits."""
+
+
 class NothingToRollBack(ReleaseError):
-    """The slot had no other release before the one it points to."""
+    """The slot had no other release before the one it points to, or it is no longer kept."""

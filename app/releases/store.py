@@ -10,17 +10,23 @@ Readers need no lock and no right to write: whatever they find was put in place 
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from app.bundle import BundleError, Manifest, new_folder, read_bundle, read_manifest, write_file
-from app.releases.errors import NothingToRollBack, ReleaseConflict, ReleasesUnusable, SlotInvalid
-from app.releases.history import Action, Change, effective, previous
+from app.releases.errors import (
+    NothingToRollBack,
+    ReleaseConflict,
+    ReleaseDamaged,
+    ReleasesUnusable,
+    SlotInvalid,
+    UnknownRelease,
+)
+from app.releases.files import locked, set_aside
+from app.releases.history import Action, Change, effective, previous, this_account
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +34,8 @@ _NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
 _SLOT = re.compile(_NAME)
 _RELEASE = re.compile(f"{_NAME}/{_NAME}")
 _MANIFEST = "manifest.json"
+_NAMED = 5
+"""Releases that a message names."""
 
 
 class ReleaseStore:
@@ -35,15 +43,17 @@ class ReleaseStore:
 
     Args:
         folder: made by the first publication; until then it need not exist.
+        patience: seconds that a change waits for another process's; None waits until that is done.
 
     Raises:
         ReleasesUnusable: there is something else at that path.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: float | None = None) -> None:
         if folder.exists() and not folder.is_dir():
             raise ReleasesUnusable(f"{folder} is no folder; give a folder for releases (option --releases or IRGAN_RELEASES)")
         self.folder = folder
+        self._patience = patience
 
     def path(self, release: str) -> Path:
         """The folder of a published bundle."""
@@ -85,15 +95,21 @@ class ReleaseStore:
         return {name: release for name in names if (release := self.current(name)) is not None}
 
     def published(self) -> list[Manifest]:
-        """The manifests of all published bundles, by name and then in the order they were made; unreadable ones are logged and left out."""
+        """The manifests of all kept releases, by name and then in the order they were made; unreadable ones are logged and left out."""
         manifests = []
         for path in self.folder.glob("bundles/*/*"):
-            if not _RELEASE.fullmatch(f"{path.parent.name}/{path.name}"):
+            release = f"{path.parent.name}/{path.name}"
+            if not _RELEASE.fullmatch(release):
                 continue  # half a copy, or somebody's notes
             try:
-                manifests.append(read_manifest(path))
+                manifest = read_manifest(path)
             except BundleError as error:
                 logger.warning("left out of the list of releases: %s", error)
+                continue
+            if manifest.release == release:
+                manifests.append(manifest)
+            else:
+                logger.warning("left out of the list of releases: the bundle at %s calls itself %s", path, manifest.release)
         return sorted(manifests, key=lambda manifest: (manifest.name, manifest.created, manifest.version))
 
     def history(self, slot: str) -> list[Change]:
@@ -102,14 +118,19 @@ class ReleaseStore:
         Raises:
             SlotInvalid: no slot can have this name, or its history holds lines that are no changes.
         """
-        return effective(self._written(slot), self.current(slot))
+        while True:
+            pointer = self.current(slot)
+            written = self._written(slot)
+            if self.current(slot) == pointer:  # else it moved meanwhile, and the two do not belong together
+                return effective(written, pointer)
 
-    def publish(self, bundle: Path, slot: str) -> str:
+    def publish(self, bundle: Path, slot: str, *, by: str | None = None) -> str:
         """Verify a bundle, copy it in and point the slot to it; whatever fails leaves every slot as it was.
 
         Args:
             bundle: its folder; it is not changed. One that is published already is not copied again.
             slot: made if it is new.
+            by: who does it, for the history; by default this process's account and host.
 
         Returns:
             The release, NAME/VERSION.
@@ -117,55 +138,140 @@ class ReleaseStore:
         Raises:
             BundleError: the bundle cannot be served.
             ReleaseConflict: another bundle was published under its name and version.
+            ReleasesBusy: another process is changing something, for longer than this one waits.
             SlotInvalid: no slot can have this name.
             OSError: the disk is full, or the folder cannot be written.
         """
         _slot_name(slot)
         manifest = read_bundle(bundle).manifest
-        release = f"{manifest.name}/{manifest.version}"
-        with self._locked():
-            self._bring_in(bundle, manifest, release)
-            self._point(slot, "publish", release)
+        release = manifest.release
+        with self.locked():
+            self._bring_in(bundle, manifest)
+            self._point(slot, "publish", release, by)
         return release
 
-    def rollback(self, slot: str) -> str:
+    def promote(self, source: str, slot: str, *, by: str | None = None) -> str:
+        """Verify a kept release and point a slot to it; whatever fails leaves every slot as it was.
+
+        Args:
+            source: a release NAME/VERSION, or a slot for the release that it points to.
+            slot: made if it is new.
+            by: who does it, as in `publish`.
+
+        Returns:
+            The release, NAME/VERSION.
+
+        Raises:
+            UnknownRelease: there is no such release, or nothing in that slot.
+            ReleaseDamaged: it can no longer be served.
+            ReleasesBusy: another process is changing something, for longer than this one waits.
+            SlotInvalid: no slot can have this name, or its files hold something else.
+            OSError: the folder cannot be written.
+        """
+        _slot_name(slot)
+        self._check_known(source)
+        with self.locked():
+            release = self._check_known(source)
+            self._verify(release)
+            self._point(slot, "promote", release, by)
+        return release
+
+    def rollback(self, slot: str, *, to: str | None = None, by: str | None = None) -> str:
         """Point a slot to the release that it pointed to before; again, and it walks further back.
+
+        Args:
+            slot: the slot.
+            to: another kept release, NAME/VERSION, in place of the one before.
+            by: who does it, as in `publish`.
 
         Returns:
             The release that it points to now, NAME/VERSION.
 
         Raises:
-            NothingToRollBack: there is none.
-            BundleError: that release can no longer be served.
+            NothingToRollBack: there is none, or it is no longer kept.
+            UnknownRelease: the named one is not kept.
+            ReleaseDamaged: that release can no longer be served.
+            ReleasesBusy: another process is changing something, for longer than this one waits.
             SlotInvalid: no slot can have this name, or its files hold something else.
             OSError: the folder cannot be written.
         """
         if self.current(slot) is None:
             raise NothingToRollBack(f"nothing was published in slot {slot!r} of {self.folder}; {self._what_there_is()}")
-        with self._locked():
-            release = previous(self.history(slot))
+        if to is not None:
+            self._check_release(to)
+        with self.locked():
+            release = previous(self.history(slot)) if to is None else self._check_release(to)
             if release is None:
                 raise NothingToRollBack(f"slot {slot!r} had no release before {self.current(slot)}; it stays")
-            read_bundle(self.path(release))
-            self._point(slot, "rollback", release)
+            if not self.path(release).is_dir():
+                raise NothingToRollBack(
+                    f"{release}, to which slot {slot!r} would go back, is no longer kept; the slot stays; {self._kept()}"
+                )
+            self._verify(release)
+            self._point(slot, "rollback", release, by)
         return release
 
-    def _bring_in(self, bundle: Path, manifest: Manifest, release: str) -> None:
-        target = self.path(release)
-        if target.exists():
-            if read_bundle(target).manifest != manifest:
-                raise ReleaseConflict(
-                    f"another bundle was published as {release} (in {target}); a release never changes, so give this one another version"
-                )
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep all other processes from changing anything here while a block runs.
+
+        Raises:
+            ReleasesBusy: another one is changing something, for longer than this one waits.
+            OSError: the folder cannot be written.
+        """
+        return locked(self.folder, self._patience)
+
+    def _check_known(self, source: str) -> str:
+        if "/" in source:
+            return self._check_release(source)
+        release = self.current(source)
+        if release is None:
+            raise UnknownRelease(
+                f"nothing was published in slot {source!r} of {self.folder}; name a slot, or a release NAME/VERSION; {self._what_there_is()}"
+            )
+        return release
+
+    def _check_release(self, release: str) -> str:
+        if not _RELEASE.fullmatch(release) or not self.path(release).is_dir():
+            raise UnknownRelease(f"there is no release {release!r} in {self.folder}; {self._kept()}")
+        return release
+
+    def _verify(self, release: str) -> None:
+        try:
+            found = read_bundle(self.path(release)).manifest.release
+        except BundleError as error:
+            raise ReleaseDamaged(f"{error}; no slot has changed") from error
+        if found != release:
+            raise ReleaseDamaged(f"the bundle at {self.path(release)} calls itself {found}; no slot has changed")
+
+    def _bring_in(self, bundle: Path, manifest: Manifest) -> None:
+        target = self.path(manifest.release)
+        if target.exists() and self._is_whole(target, manifest):
             return
         for abandoned in target.parent.glob(f".{target.name}.*.tmp"):  # by a process that was killed: the lock is ours
             shutil.rmtree(abandoned, ignore_errors=True)
+        if target.exists():
+            set_aside(target)
         with new_folder(target) as folder:
             for name in (_MANIFEST, *(entry.path for entry in manifest.files)):
                 shutil.copyfile(bundle / name, folder / name)
             read_bundle(folder)  # what is published is what was verified, not what it was copied from
 
-    def _point(self, slot: str, action: Action, release: str) -> None:
+    @staticmethod
+    def _is_whole(target: Path, manifest: Manifest) -> bool:
+        """Whether what is published under a release's name can be served; what cannot is replaced by what can."""
+        try:
+            found = read_manifest(target)
+            if found != manifest:
+                raise ReleaseConflict(
+                    f"another bundle was published as {manifest.release} (in {target}); a release never changes, so give this one another version"
+                )
+            read_bundle(target)
+        except BundleError as error:
+            logger.warning("a damaged release is replaced: %s", error)
+            return False
+        return True
+
+    def _point(self, slot: str, action: Action, release: str, by: str | None) -> None:
         """Write the change down, then move the pointer: until that one rename nothing has happened."""
         try:
             now = self.current(slot)
@@ -173,7 +279,8 @@ class ReleaseStore:
             now = None  # a damaged pointer is cured by writing it anew
         if now == release:
             return
-        changes = [*effective(self._written(slot), now), Change.now(action, release)]
+        who = this_account() if by is None else by
+        changes = [*effective(self._written(slot), now), Change.now(action, release, who)]
         write_file(self._history(slot), "".join(f"{change}\n" for change in changes).encode())
         write_file(self.pointer(slot), f"{release}\n".encode())
 
@@ -189,7 +296,7 @@ class ReleaseStore:
                 written.append(Change.parse(line))
             except ValueError as error:
                 raise SlotInvalid(
-                    f"{path}:{number} holds {line!r}; expected TIME ACTION NAME/VERSION; mend or remove it"
+                    f"{path}:{number} holds {line!r}; expected TIME ACTION NAME/VERSION WHO; mend or remove it"
                 ) from error
         return written
 
@@ -200,13 +307,12 @@ class ReleaseStore:
         slots = ", ".join(self.slots())
         return f"the slots are {slots}" if slots else "it has no slots yet"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Wait until no other process changes anything here; the lock ends with the process, however it ends."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _kept(self) -> str:
+        kept = sorted(self.published(), key=lambda manifest: manifest.created, reverse=True)
+        if not kept:
+            return "none are kept"
+        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+        return f"kept are {', '.join(manifest.release for manifest in kept[:_NAMED])}{more}"
 
 
 def _slot_name(slot: str) -> str:

@@ -17,7 +17,10 @@ import pytest
 
 from app import cli
 from app.bundle import write_bundle
+from app.experiments.definition import Experiment
+from app.experiments.lifecycle import Experiments
 from app.releases import ReleaseStore
+from app.store import Database
 from tests.app.process import irgan, serving
 from tests.conftest import make_draft
 
@@ -55,9 +58,62 @@ def test_publish_roll_back_and_list(run, drafts, tmp_path):
     assert told["slots"] == {"challenger": "sample/v2", "champion": "sample/v1"}
     assert [bundle["release"] for bundle in told["bundles"]] == ["sample/v1", "sample/v2"]
     assert [change["action"] for change in told["history"]["champion"]] == ["publish", "publish", "rollback"]
-    first, second = run("releases", *where)[1].splitlines()
-    assert first.startswith("sample/v1") and first.endswith("← champion")
-    assert second.startswith("sample/v2") and second.endswith("← challenger")
+    names, first, second = run("releases", *where)[1].splitlines()
+    assert names.split() == ["release", "ranker", "made", "size", "metrics", "first", "live", "slots"]
+    assert first.startswith("sample/v1") and first.endswith("  champion")
+    assert second.startswith("sample/v2") and second.endswith("  challenger")
+    assert (told["bundles"][0]["slots"], told["bundles"][0]["size"] > 1000) == (["champion"], True)
+    assert told["bundles"][1]["first_live"] == told["history"]["champion"][1]["time"]
+
+
+def test_promote_roll_back_to_a_release_and_see_who_did_it(run, drafts, tmp_path):
+    where = ("--releases", tmp_path / "releases")
+    run("publish", drafts[0], *where, "--by", "anna")
+    run("publish", drafts[1].parent, "--slot", "challenger", *where, "--by", "cron job 7")  # by its name: the latest version
+    code, out, err = run("promote", "challenger", *where, "--by", "berta")
+    assert (code, out, err) == (0, f"slot champion of {tmp_path / 'releases'} points to sample/v2\n", "")
+    assert run("promote", "sample/v1", "--to", "careful", *where)[0] == 0
+    code, out, _ = run("rollback", "--to", "sample/v1", *where, "--by", "carl")
+    assert code == 0 and out.endswith("is back at sample/v1\n")
+    told = json.loads(run("releases", "--history", "champion", "--json", *where)[1])["history"]
+    assert [(change["action"], change["release"], change["by"]) for change in told["champion"]] == [
+        ("publish", "sample/v1", "anna"),
+        ("promote", "sample/v2", "berta"),
+        ("rollback", "sample/v1", "carl"),
+    ]
+    lines = run("releases", *where, "--history")[1].splitlines()
+    assert lines[0].split() == ["when", "slot", "what", "release", "who"] and len(lines) == 6
+    assert lines[2].endswith("challenger  publish   sample/v2  cron job 7")
+    assert json.loads(run("releases", "--history", "--json", *where)[1])["history"].keys() == {
+        "careful",
+        "challenger",
+        "champion",
+    }
+    assert "nothing has happened" in run("releases", "--history", "other", *where)[1]
+
+
+def test_prune_keeps_what_is_needed_and_says_what_goes(run, tmp_path):
+    where = ("--releases", tmp_path / "releases")
+    for number in range(1, 6):
+        run("publish", write_bundle(make_draft(version=f"v{number}"), tmp_path / "drafts"), *where)
+    store = ("--store", f"sqlite:///{tmp_path / 'irgan.db'}")
+    code, out, err = run("releases", "prune", "--keep", 1, *where, *store)
+    assert (code, out) == (1, "") and "--without-store" in err
+    database = Database(store[1])
+    definition = Experiment.model_validate(
+        {
+            "name": "test",
+            "variants": [{"name": "a", "release": "champion"}, {"name": "b", "release": "sample/v1"}],
+        }
+    )
+    Experiments(database, ReleaseStore(tmp_path / "releases")).create(definition)
+    database.close()
+    _, out, _ = run("releases", *where, "prune", "--keep", 1, "--dry-run", *store)
+    assert out.startswith("sample/v2") and "2 releases would be deleted" in out
+    told = json.loads(run("releases", "prune", "--keep", 1, "--json", *where, *store)[1])
+    assert ([one["release"] for one in told["releases"]], told["deleted"]) == (["sample/v2", "sample/v3"], True)
+    assert "1 release deleted" in run("releases", "prune", "--keep", 1, "--without-store", *where)[1]
+    assert [manifest.version for manifest in ReleaseStore(tmp_path / "releases").published()] == ["v4", "v5"]
 
 
 def test_the_folder_of_releases_may_come_from_the_environment(run, drafts, tmp_path, monkeypatch):
@@ -75,7 +131,10 @@ def test_the_folder_of_releases_may_come_from_the_environment(run, drafts, tmp_p
         (("publish", "{bundle}", "--slot", "No Slot"), 2, "--slot or IRGAN_SLOT"),
         (("publish", "{bundle}", "--releases", "{tmp}/file"), 2, "is no folder; give a folder for releases"),
         (("publish", "{bundle}", "--releases", "/proc/none"), 1, "No such file or directory"),
+        (("publish", "{tmp}/drafts"), 2, "there are {tmp}/drafts/sample/v1"),
         (("rollback", "--releases", "{tmp}/none"), 2, "nothing was published"),
+        (("promote", "challenger", "--releases", "{tmp}/none"), 2, "nothing was published in slot 'challenger'"),
+        (("promote", "sample/v1", "--releases", "{tmp}/none"), 2, "none are kept"),
         (("serve", "--port", "70000"), 2, "--port or IRGAN_PORT"),
         (("serve", "--host", "192.0.2.1"), 2, "cannot listen on 192.0.2.1"),
         (("serve", "--port", "0", "--releases", "{tmp}/file"), 2, "is no folder"),
@@ -86,7 +145,7 @@ def test_what_a_person_can_cause_is_one_line_and_an_exit_code(run, drafts, tmp_p
     found, out, err = run(*(argument.format(tmp=tmp_path, bundle=drafts[0]) for argument in arguments))
     assert (found, out) == (code, "")
     assert err.startswith("irgan: ") and err.count("\n") == 1
-    assert message in err
+    assert message.format(tmp=tmp_path) in err
 
 
 def test_a_bad_setting_in_the_environment_is_named(run, monkeypatch):
@@ -110,7 +169,7 @@ def test_a_store_that_cannot_be_is_told_before_anything_answers(run, monkeypatch
     ],
 )
 def test_whatever_ends_a_command_ends_it_quietly(run, drafts, tmp_path, monkeypatch, *, error, code, message):
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(ReleaseStore, "publish", failing)
@@ -120,7 +179,7 @@ def test_whatever_ends_a_command_ends_it_quietly(run, drafts, tmp_path, monkeypa
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, drafts):
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(ReleaseStore, "publish", failing)

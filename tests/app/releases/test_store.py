@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import BundleError, BundleNotFound, FileDamaged, read_bundle, write_bundle
-from app.releases import NothingToRollBack, ReleaseConflict, ReleaseError, ReleaseStore, ReleasesUnusable, SlotInvalid, store
+from app.bundle import BundleError, FileDamaged, read_bundle, write_bundle
+from app.releases import (
+    NothingToRollBack,
+    ReleaseConflict,
+    ReleaseDamaged,
+    ReleaseError,
+    ReleasesBusy,
+    ReleaseStore,
+    ReleasesUnusable,
+    SlotInvalid,
+    UnknownRelease,
+    store,
+)
 from tests.conftest import make_draft
 
 
@@ -61,6 +72,82 @@ def test_each_rollback_goes_one_release_further_back_and_the_first_one_stays(rel
         ("publish", "sample/v3"),
     ]
     assert releases.rollback("champion") == "sample/v1"
+
+
+def test_a_release_is_promoted_from_a_slot_or_by_its_name_and_the_history_says_who_did_it(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion", by="anna")
+    releases.publish(written(tmp_path, "v2"), "challenger", by="cron")
+    assert releases.promote("challenger", "champion", by="berta") == "sample/v2"
+    assert releases.slots() == {"challenger": "sample/v2", "champion": "sample/v2"}
+    assert releases.promote("sample/v1", "careful", by="berta") == "sample/v1"
+    assert releases.rollback("champion", by="carl") == "sample/v1"
+    assert [(change.action, change.release, change.by) for change in releases.history("champion")] == [
+        ("publish", "sample/v1", "anna"),
+        ("promote", "sample/v2", "berta"),
+        ("rollback", "sample/v1", "carl"),
+    ]
+    assert releases.slots()["careful"] == "sample/v1"
+
+
+def test_who_is_not_named_is_the_account_of_the_process(releases, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "this_account", lambda: "somebody@here")
+    releases.publish(written(tmp_path, "v1"), "champion")
+    assert [change.by for change in releases.history("champion")] == ["somebody@here"]
+
+
+def test_a_rollback_to_any_kept_release(releases, tmp_path):
+    """Further rollbacks go back from there."""
+    for version in ("v1", "v2", "v3", "v4"):
+        releases.publish(written(tmp_path, version), "champion")
+    assert releases.rollback("champion", to="sample/v2") == "sample/v2"
+    assert releases.rollback("champion") == "sample/v1"
+    assert releases.rollback("champion", to="sample/v4") == "sample/v4"
+    assert releases.rollback("champion") == "sample/v1"
+
+
+@pytest.mark.parametrize(
+    "unknown", ["sample/v9", "../../etc/passwd", "sample/v1/items.npy", "other", "sample/.v1.0123.tmp", "/"]
+)
+def test_what_is_not_kept_is_named_with_what_is(releases, tmp_path, unknown):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    before = everything(releases.folder)
+    with pytest.raises(UnknownRelease, match=r"kept are sample/v1|the slots are champion"):
+        releases.promote(unknown, "champion")
+    with pytest.raises(UnknownRelease, match="kept are sample/v1"):
+        releases.rollback("champion", to=unknown)
+    assert everything(releases.folder) == before
+
+
+def test_what_can_no_longer_be_served_is_neither_promoted_nor_returned_to(releases, tmp_path):
+    for version in ("v1", "v2"):
+        releases.publish(written(tmp_path, version), "champion")
+    (releases.path("sample/v1") / "items.npy").write_bytes(b"damaged")
+    before = everything(releases.folder)
+    for act in (
+        lambda: releases.promote("sample/v1", "other"),
+        lambda: releases.rollback("champion"),
+        lambda: releases.rollback("champion", to="sample/v1"),
+    ):
+        with pytest.raises(ReleaseDamaged, match=r"items\.npy has 7 bytes.*no slot has changed"):
+            act()
+    releases.path("sample/v1").rename(releases.path("sample/v3"))
+    shutil.copytree(releases.path("sample/v2"), releases.path("sample/v1"))
+    with pytest.raises(ReleaseDamaged, match="calls itself sample/v2"):
+        releases.promote("sample/v1", "champion")
+    shutil.rmtree(releases.path("sample/v1"))
+    releases.path("sample/v3").rename(releases.path("sample/v1"))
+    assert everything(releases.folder) == before
+
+
+def test_publishing_a_damaged_release_again_mends_it(releases, tmp_path):
+    """Whichever of its files; services that have it in memory go on with what they read."""
+    bundle = written(tmp_path, "v1")
+    releases.publish(bundle, "champion")
+    for name in ("items.npy", "manifest.json"):
+        (releases.path("sample/v1") / name).write_bytes(b"damaged")
+        releases.publish(bundle, "champion")
+        assert everything(releases.path("sample/v1")) == everything(bundle)
+    assert len(releases.history("champion")) == 1
 
 
 def test_publishing_what_is_live_changes_nothing(releases, tmp_path):
@@ -171,6 +258,16 @@ def test_publishing_from_many_processes_at_once_loses_nothing(releases, tmp_path
     assert [manifest.version for manifest in releases.published()] == versions
 
 
+def test_who_does_not_want_to_wait_is_told_that_another_process_is_at_work(releases, tmp_path):
+    releases.publish(written(tmp_path, "v1"), "champion")
+    hurried = ReleaseStore(releases.folder, patience=0.05)
+    with (releases.folder / ".lock").open("ab") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        with pytest.raises(ReleasesBusy, match="try again"):
+            hurried.promote("sample/v1", "other")
+    assert hurried.promote("sample/v1", "other") == "sample/v1"
+
+
 def test_nothing_moves_while_another_process_holds_the_lock(releases, tmp_path):
     releases.publish(written(tmp_path, "v1"), "champion")
     publishing = threading.Thread(target=releases.publish, args=(written(tmp_path, "v2"), "champion"))
@@ -188,7 +285,7 @@ def test_a_rollback_to_a_bundle_that_is_gone_leaves_the_slot(releases, tmp_path)
     for version in ("v1", "v2"):
         releases.publish(written(tmp_path, version), "champion")
     shutil.rmtree(releases.path("sample/v1"))
-    with pytest.raises(BundleNotFound):
+    with pytest.raises(NothingToRollBack, match=r"sample/v1.* is no longer kept; .* kept are sample/v2"):
         releases.rollback("champion")
     assert releases.slots() == {"champion": "sample/v2"}
 
