@@ -9,9 +9,11 @@ from itertools import count
 import numpy as np
 import pytest
 
+from app.experiments.lifecycle import KeptExperiment
 from app.experiments.reallocating import Reallocations, weights_of
 from app.store import Event, Impression, insert_events, insert_impressions
 from app.store.tables import ALLOCATIONS
+from tests.app.experiments import stores
 from tests.app.experiments.service import Service, definition, publish
 
 NUMBERS = count()
@@ -127,6 +129,21 @@ def test_a_metric_that_nobody_has_anything_of_leaves_shares_equal(services):
     visits(services[0], 100, {"control": 0.0, "treatment": 0.0})
     weights = weights_of(services[0].database, services[0].experiments.get("test"), np.random.default_rng(0))
     assert weights == {"control": 0.5, "treatment": 0.5}
+
+
+def test_shares_do_not_follow_the_tide(services):
+    """On the first day half of all buy, on the second none. Most of `b` is of the second day, and it is no worse for that."""
+    story = stores.Story(experiment=stores.definition(kind="bandit", primary="conversion"))
+    for day, share_of_a in ((0, 0.8), (24, 0.2)):
+        for user in range(1000):
+            variant = "a" if user % 5 < 5 * share_of_a else "b"
+            chance, unit = share_of_a if variant == "a" else 1 - share_of_a, f"d{day}u{user}"
+            story.answer(unit, variant, day + 1, propensity=chance, revision=2 + (day > 0))
+            if day == 0 and user % 2:
+                story.event("conversion", 2, user=unit)
+    record = story.write(services[0].database)
+    weights = weights_of(services[0].database, KeptExperiment(record), np.random.default_rng(0))
+    assert weights["a"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_stopped_bandits_and_other_experiments_stay_as_they_are(services):

@@ -190,6 +190,22 @@ def test_where_shares_moved_units_weigh_by_their_chance(database):
     assert one.control_value == pytest.approx(same.value)
 
 
+def test_where_shares_moved_the_time_before_weighs_as_units_do(database):
+    """Nearly everybody buys just as before, so nearly all of the variance was known, whatever the chances were."""
+    story = Story(experiment=definition(primary={"name": "purchases", "event": "purchase"}))
+    for day, share_of_a in ((0, 0.8), (24, 0.2)):
+        for user in range(1000):
+            variant = "a" if user % 5 < 5 * share_of_a else "b"
+            chance, unit = share_of_a if variant == "a" else 1 - share_of_a, f"d{day}u{user}"
+            story.answer(unit, variant, day + 1, propensity=chance, revision=2 + (day > 0))
+            if user % 7 < 3:
+                story.event("purchase", -20, user=unit)
+            if user % 7 < 3 and user % 50:
+                story.event("purchase", day + 2, user=unit)
+    (one,) = told(database, story).primary.comparisons
+    assert one.variance_reduction is not None and one.variance_reduction > 0.9
+
+
 def test_a_guardrail_that_got_worse_is_told(database):
     """3 ms against 2 ms is +50%; 10% are tolerable. Each user has one answer of a little more or less."""
     story = clicking(guardrails=[{"metric": "latency", "margin": 0.1}])
