@@ -146,6 +146,16 @@ def test_shares_do_not_follow_the_tide(services):
     assert weights["a"] == pytest.approx(0.5, abs=0.1)
 
 
+def test_where_less_is_better_less_gets_more(services):
+    story = stores.Story(experiment=stores.definition(kind="bandit", primary="latency"))
+    for user in range(200):
+        variant = "ab"[user % 2]
+        story.answer(f"u{user}", variant, 1, milliseconds=(2.0 if variant == "a" else 3.0) + user % 3 / 10)
+    record = story.write(services[0].database)
+    weights = weights_of(services[0].database, KeptExperiment(record), np.random.default_rng(0))
+    assert weights["a"] > 0.9
+
+
 def test_stopped_bandits_and_other_experiments_stay_as_they_are(services):
     service = services[0]
     service.experiments.create(definition("ab"))

@@ -51,6 +51,21 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(store_url):
     newer.close()
 
 
+def test_whoever_reads_sees_one_state_whoever_writes_meanwhile(store_url):
+    """Units, answers and events of a report are read one after the other, and have to fit together."""
+    database = Database(store_url)
+    changes = ItemChanges(database)
+    changes.write("champion", {"a": None})
+    count = text("SELECT count(*) FROM item_changes")
+    with database.read() as connection:
+        assert connection.execute(count).scalar() == 1
+        changes.write("champion", {"b": None})
+        assert connection.execute(count).scalar() == 1
+    with database.read() as connection:
+        assert connection.execute(count).scalar() == 2
+    database.close()
+
+
 def test_several_that_open_an_empty_store_at_once_all_get_it(store_url):
     databases = [Database(store_url) for _ in range(4)]
     errors = []
