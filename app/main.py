@@ -20,6 +20,7 @@ from app.api import (
     RateLimit,
     Reports,
     Shortcut,
+    Slots,
     add_problem_handlers,
     allow_origins,
     describe_keys,
@@ -31,6 +32,7 @@ from app.api import (
     reports,
     reranks,
     searches,
+    slots,
 )
 from app.experiments.definition import Surface
 from app.experiments.lifecycle import Experiments
@@ -42,6 +44,8 @@ from app.store import Database, ImpressionLog, ItemChanges, Keys, Writer
 
 _BANDIT_SECONDS = 1.0
 """How often to look whether a bandit is due."""
+_PATIENCE_SECONDS = 5.0
+"""How long a request to change a slot waits for another process that changes one."""
 _DESCRIPTION = """
 Ranked items for known users, for histories, for items and for texts, and the order of candidates, answered from published bundles.
 
@@ -61,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ReleasesUnusable: the releases folder is no folder.
     """
     settings = settings or read_settings()
-    releases, database = ReleaseStore(settings.releases), Database(settings.store)
+    releases, database = ReleaseStore(settings.releases, patience=_PATIENCE_SECONDS), Database(settings.store)
     changes = ItemChanges(database)
     search_slot, rerank_slot = settings.search_slot or settings.slot, settings.rerank_slot or settings.slot
     lives = {slot: LiveRelease(releases, slot, changes) for slot in (settings.slot, search_slot, rerank_slot)}
@@ -111,13 +115,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings, app.state.metrics, app.state.gathering = settings, metrics, Gathering()
     app.state.writer, app.state.impressions, app.state.keys = writer, impressions, keys
-    app.state.experiments, app.state.reports = all_experiments, Reports(database)
+    app.state.experiments, app.state.reports, app.state.slots = all_experiments, Reports(database), Slots(releases)
     app.state.participation = Participation(live_experiments, impressions, metrics, recorded=settings.impressions)
     app.state.live, app.state.live_search, app.state.live_rerank = (
         lives[slot] for slot in (settings.slot, search_slot, rerank_slot)
     )
     add_problem_handlers(app)
-    direct = (rankings, searches, reranks, items, events, experiments, reports)
+    direct = (rankings, searches, reranks, items, events, experiments, reports, slots)
     app.add_middleware(Shortcut, routes=[route for router in direct for route in router.routes])
     origins = tuple(settings.cors_origins.split(",")) if settings.cors_origins else ()
     limit = None

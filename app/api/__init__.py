@@ -18,6 +18,8 @@ from app.api.reports import Reports
 from app.api.reports import router as reports
 from app.api.reranks import router as reranks
 from app.api.searches import router as searches
+from app.api.slots import Slots
+from app.api.slots import router as slots
 
 __all__ = [
     "Gathering",
@@ -29,6 +31,7 @@ __all__ = [
     "RateLimit",
     "Reports",
     "Shortcut",
+    "Slots",
     "add_problem_handlers",
     "allow_origins",
     "describe_keys",
@@ -40,4 +43,5 @@ __all__ = [
     "reports",
     "reranks",
     "searches",
+    "slots",
 ]

@@ -67,6 +67,7 @@ def _releases(live: LiveRelease, lives: Sequence[LiveRelease]) -> Releases:
                 release=f"{manifest.name}/{manifest.version}",
                 ranker=manifest.ranker,
                 created=manifest.created.isoformat(),
+                size=manifest.size,
                 metrics=manifest.metrics,
             )
             for manifest in live.store.published()

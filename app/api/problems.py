@@ -36,7 +36,15 @@ from app.experiments.errors import (
     UnknownExperiment,
     WrongState,
 )
-from app.releases import SlotInvalid
+from app.releases import (
+    NothingToRollBack,
+    ReleaseDamaged,
+    ReleasesBusy,
+    ReleasesReadOnly,
+    ReleasesUnusable,
+    SlotInvalid,
+    UnknownRelease,
+)
 from app.store import NameTaken, StoreUnusable
 
 logger = logging.getLogger(__name__)
@@ -65,11 +73,15 @@ KINDS: dict[type[Exception], Kind] = {
     RoleMissing: Kind(403, "forbidden", "The API key may not do this"),
     UnknownId: Kind(404, "unknown-id", "There is no such thing in the catalogue"),
     UnknownExperiment: Kind(404, "unknown-experiment", "There is no such experiment"),
+    UnknownRelease: Kind(404, "unknown-release", "There is no such release"),
     NameTaken: Kind(409, "name-taken", "There is something by that name already"),
     WrongState: Kind(409, "wrong-state", "The experiment is in another state"),
     LayerFull: Kind(409, "layer-full", "Other experiments leave too little room"),
     SurfaceTaken: Kind(409, "surface-taken", "Another experiment excludes this one"),
     WrongRanker: Kind(409, "wrong-ranker", "The live release answers other questions"),
+    NothingToRollBack: Kind(409, "nothing-to-roll-back", "The slot has no release to go back to"),
+    ReleaseDamaged: Kind(409, "release-damaged", "The release can no longer be served"),
+    ReleasesReadOnly: Kind(409, "releases-read-only", "This service may not change the releases"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too long"),
     MediaTypeUnsupported: Kind(415, "unsupported-media-type", "The body is not declared as JSON"),
     FilterInvalid: Kind(422, "invalid-filter", "A filter or a facet cannot be used"),
@@ -80,6 +92,8 @@ KINDS: dict[type[Exception], Kind] = {
     SlotInvalid: Kind(500, "releases-damaged", "The folder of releases is damaged"),
     ExtraMissing: Kind(501, "extra-missing", "What this needs is not installed"),
     StoreUnusable: Kind(503, "store-unusable", "The service cannot remember anything now"),
+    ReleasesBusy: Kind(503, "releases-busy", "Somebody else is changing the releases"),
+    ReleasesUnusable: Kind(503, "releases-unusable", "The folder of releases cannot be used now"),
     NoRelease: Kind(503, "no-release", "No release is live"),
 }
 """Every error that a request can meet."""

@@ -243,6 +243,8 @@ class BundleState(BaseModel):
     release: str
     ranker: str
     created: str
+    size: int
+    """Bytes."""
     metrics: dict[str, Any]
 
 

@@ -1,7 +1,8 @@
 """Errors of the folder of releases.
 
 ReleaseError (a `ServiceError`; exit code 2)
-├── ReleasesUnusable      the folder of releases is no folder
+├── ReleasesUnusable      the folder of releases is no folder, or cannot be used now
+├── ReleasesReadOnly      the folder of releases may not be changed from here
 ├── SlotInvalid           a slot's name, its pointer or its history cannot be used
 ├── ReleaseConflict       NAME/VERSION is published already, with another content
 ├── UnknownRelease        no such release is kept
@@ -22,7 +23,11 @@ class ReleaseError(ServiceError):
 
 
 class ReleasesUnusable(ReleaseError):
-    """The folder of releases is no folder."""
+    """The folder of releases is no folder, or cannot be used now."""
+
+
+class ReleasesReadOnly(ReleaseError):
+    """The folder of releases may not be changed from here."""
 
 
 class SlotInvalid(ReleaseError):

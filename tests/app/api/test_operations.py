@@ -99,6 +99,8 @@ def test_the_description_names_every_route_with_a_summary_and_its_problems(docum
         ("post", "/v1/experiments/{name}/conclude"),
         ("get", "/v1/experiments/{name}/report"),
         ("get", "/v1/releases"),
+        ("post", "/v1/releases/{slot}/promote"),
+        ("post", "/v1/releases/{slot}/rollback"),
         ("get", "/health/live"),
         ("get", "/health/ready"),
         ("get", "/metrics"),
@@ -128,6 +130,8 @@ def test_only_what_reads_a_body_is_described_with_one(document):
         ("post", "/v1/experiments"),
         ("patch", "/v1/experiments/{name}"),
         ("post", "/v1/experiments/{name}/conclude"),
+        ("post", "/v1/releases/{slot}/promote"),
+        ("post", "/v1/releases/{slot}/rollback"),
     }
     of_report = document["paths"]["/v1/experiments/{name}/report"]["get"]["parameters"]
     assert [(one["name"], one["in"]) for one in of_report] == [("name", "path"), ("format", "query")]
