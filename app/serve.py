@@ -7,12 +7,17 @@ import logging
 import signal
 import socket
 import sys
+from typing import Any, ClassVar
 
 import uvicorn
 
+from app.api.connections import bounded
 from app.errors import AddressInUse, SettingsInvalid
 from app.main import create_app
-from app.settings import Settings
+from app.settings import Settings, is_loopback
+from app.store import Database, Keys, StoreUnusable
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
@@ -24,17 +29,23 @@ def serve(settings: Settings, *, access_log: bool = False) -> None:
 
     Raises:
         AddressInUse: another process listens there.
-        SettingsInvalid: this machine has no such address, or this user may not listen there.
+        SettingsInvalid: this machine has no such address, or this user may not listen there; or other machines could ask, and
+            nothing would ask them for a key.
         ReleasesUnusable: the releases folder is no folder.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
+    exposure = _exposure(settings)
     with _listening(settings.host, settings.port) as listener:
+        if exposure:
+            logger.warning(exposure)
         config = uvicorn.Config(
             create_app(settings),
             loop="uvloop",
-            http="httptools",
+            http=bounded(receive_seconds=settings.receive_seconds, max_body=settings.max_body),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -54,6 +65,46 @@ class _Server(uvicorn.Server):
         assert sockets is not None
         host, port = sockets[0].getsockname()[:2]
         print(f"irgan answers on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201 - what a person, or a script that let the system choose the port, waits for
+
+
+class OneLine(logging.Formatter):
+    """Keeps what callers sent from looking like lines of the log: control characters are escaped, lines of tracebacks indented."""
+
+    _ESCAPED: ClassVar = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        """One line."""
+        record.message = record.message.translate(self._ESCAPED)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - likewise
+        """Lines that no message begins like."""
+        return "\n".join(f"  {line}" for line in super().formatException(ei).splitlines())
+
+
+def _exposure(settings: Settings) -> str:
+    """Who is answered, where no key is asked for; empty where one is.
+
+    Raises:
+        SettingsInvalid: other machines could ask, and nothing would ask them for a key.
+    """
+    database = Database(settings.store)
+    try:
+        has_keys = bool(Keys(database).all())
+    except StoreUnusable:
+        return ""  # whoever asks is refused until the store can be read, and the log says why
+    finally:
+        database.close()
+    if has_keys:
+        return ""
+    if is_loopback(settings.host):
+        return "there are no API keys: everybody on this machine is answered, nobody else; see irgan keys create --help"
+    if settings.insecure:
+        return f"there are no API keys: everybody who reaches {settings.host} is answered (IRGAN_INSECURE)"
+    raise SettingsInvalid(
+        f"at {settings.host} other machines could ask, and there is no API key; make one: irgan keys create NAME --role read, "
+        "or stay on this machine: --host 127.0.0.1; where something in front checks who asks: --insecure (IRGAN_INSECURE=true)"
+    )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -15,6 +15,12 @@ from app.api.problems import internal_problem
 
 logger = logging.getLogger(__name__)
 
+_SAFER = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+"""What browsers shall not do with an answer: guess another type, tell other sites of its address, show it within their pages."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -43,7 +49,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                message["headers"] += ((b"x-request-id", request_id.encode()), *_SAFER)
             await send(message)
 
         try:

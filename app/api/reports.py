@@ -26,7 +26,7 @@ _KEPT = 100
 _HEADERS = {
     "Vary": "Accept",
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
 }
 
 router = APIRouter(prefix="/v1", tags=["experiments"], route_class=DirectRoute)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 _COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
 
@@ -26,13 +27,13 @@ def irgan(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 
 
 @contextmanager
-def serving(releases: Path, *arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serving(
+    releases: Path, *arguments: str, stderr: int | IO[str] = subprocess.DEVNULL, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The service on a free port of 127.0.0.1, from when it listens; told to end afterwards."""
     command = [*_COMMAND, "serve", "--port", "0", "--releases", str(releases), *arguments]
     environment.setdefault("IRGAN_STORE", f"sqlite:///{releases.parent / 'irgan.db'}")
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment(environment)
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=_environment(environment)) as process:
         assert process.stdout is not None
         told = process.stdout.readline()
         found = re.fullmatch(r"irgan answers on http://127\.0\.0\.1:(\d+)\n", told)

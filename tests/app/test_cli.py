@@ -136,7 +136,8 @@ def test_the_folder_of_releases_may_come_from_the_environment(run, drafts, tmp_p
         (("promote", "challenger", "--releases", "{tmp}/none"), 2, "nothing was published in slot 'challenger'"),
         (("promote", "sample/v1", "--releases", "{tmp}/none"), 2, "none are kept"),
         (("serve", "--port", "70000"), 2, "--port or IRGAN_PORT"),
-        (("serve", "--host", "192.0.2.1"), 2, "cannot listen on 192.0.2.1"),
+        (("serve", "--host", "192.0.2.1"), 2, "there is no API key"),
+        (("serve", "--host", "192.0.2.1", "--insecure"), 2, "cannot listen on 192.0.2.1"),
         (("serve", "--port", "0", "--releases", "{tmp}/file"), 2, "is no folder"),
     ],
 )

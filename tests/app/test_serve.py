@@ -1,0 +1,115 @@
+"""`irgan serve` before it answers: whom it would answer, and what its log looks like."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+
+import pytest
+
+from app.errors import SettingsInvalid
+from app.serve import OneLine, _exposure
+from app.settings import Settings, is_loopback, read_settings
+from app.store import Database, Keys
+from tests.app.process import irgan, serving
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "irgan.example"])
+def test_other_machines_are_not_answered_without_keys(tmp_path, host):
+    settings = Settings(store=f"sqlite:///{tmp_path / 'irgan.db'}", host=host)
+    with pytest.raises(
+        SettingsInvalid, match=r"irgan keys create NAME.*--host 127\.0\.0\.1.*--insecure \(IRGAN_INSECURE=true\)"
+    ):
+        _exposure(settings)
+    assert not (tmp_path / "irgan.db").exists()
+    assert host in _exposure(settings.model_copy(update={"insecure": True}))
+    database = Database(settings.store)
+    Keys(database).create("shop", ["read"])
+    Keys(database).revoke("shop")
+    database.close()
+    assert _exposure(settings) == ""  # everybody is asked for a key, also where none counts any more
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
+def test_this_machine_is_answered_without_keys_and_told_so(tmp_path, host):
+    assert is_loopback(host)
+    assert "nobody else" in _exposure(Settings(store=f"sqlite:///{tmp_path / 'irgan.db'}", host=host))
+
+
+def test_a_store_that_is_away_does_not_keep_the_service_from_starting(tmp_path):
+    """It answers nobody then: see tests/app/api/test_access.py."""
+    (tmp_path / "irgan.db").write_text("no database" * 500)
+    assert _exposure(Settings(store=f"sqlite:///{tmp_path / 'irgan.db'}", host="0.0.0.0")) == ""
+
+
+def test_the_command_says_it_in_one_line_and_ends_with_2(tmp_path):
+    ended = irgan(
+        "serve", "--host", "0.0.0.0", "--port", "0", "--releases", tmp_path, IRGAN_STORE=f"sqlite:///{tmp_path}/irgan.db"
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.fullmatch(r"irgan: at 0\.0\.0\.0 other machines could ask, .*\n", ended.stderr)
+
+
+@pytest.mark.parametrize(
+    "origins", ["shop.example", "https://shop.example/", "https://a.example, https://b.example", "ftp://x", "null"]
+)
+def test_origins_that_are_none_are_refused(origins):
+    with pytest.raises(SettingsInvalid, match="IRGAN_CORS_ORIGINS"):
+        read_settings(cors_origins=origins)
+
+
+@pytest.fixture
+def log():
+    """A log as the service writes it, and what is in it."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(OneLine("%(levelname)s %(message)s"))
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    return logger, written
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nERROR b", "a\r\nERROR b", "a\x1b[2Jb", "a\x00b", "a\u2028ERROR b", "a\x85ERROR b", "a\x9b2Jb"]
+)
+def test_what_callers_send_makes_no_line_and_moves_no_cursor(log, text):
+    logger, written = log
+    logger.warning("user %s", text)
+    assert written.getvalue().count("\n") == 1
+    assert written.getvalue().removesuffix("\n").isprintable()
+    assert "\\" in written.getvalue()
+
+
+def test_the_text_of_an_error_cannot_look_like_a_line(log):
+    logger, written = log
+    try:
+        raise ValueError("a\nERROR somebody else did it")
+    except ValueError:
+        logger.exception("request failed")
+    first, *others = written.getvalue().splitlines()
+    assert first == "ERROR request failed"
+    assert others and all(line.startswith("  ") for line in others)
+
+
+def test_no_key_and_no_line_of_a_callers_making_is_in_the_log_of_a_running_service(tmp_path):
+    """With every request logged: a path with an escaped newline, a key that counts and one that does not."""
+    import http.client  # noqa: PLC0415 - only here
+
+    database = Database(f"sqlite:///{tmp_path / 'irgan.db'}")
+    key = Keys(database).create("shop", ["read"])
+    database.close()
+    log = tmp_path / "log"
+    with log.open("w") as file, serving(tmp_path / "releases", "--access-log", stderr=file) as (_, port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        statuses = []
+        for path, sent in (("/v1/recommendations/a%0AERROR%20x", key), ("/v1/releases", key), ("/v1/releases", "irgan_wrong")):
+            connection.request("GET", path, headers={"Authorization": f"Bearer {sent}"})
+            answer = connection.getresponse()
+            statuses.append(answer.status)
+            assert key not in answer.read().decode()
+        connection.close()
+    told = log.read_text()
+    assert statuses == [404, 200, 401]
+    assert "/v1/recommendations/a%0AERROR%20x" in told and "\nERROR" not in told
+    assert "irgan_" not in told and key.removeprefix("irgan_") not in told
