@@ -96,7 +96,8 @@ class Events:
         types: names of the types that were looked for.
         type_E: row of the type.
         unit_E: row of the unit; -1 where it takes no part or nobody knows whose it is.
-        is_lost_E: whether nobody knows whose it is.
+        is_lost_E: whether it says neither whose it is nor which answer it follows. One that follows an answer outside of the experiment,
+            which need not be written down, says enough.
         time_E: microseconds.
         answer_E: row of the answer that it follows; -1 where it names none, -2 where it names one that is none of `Answers`.
         item_E, session_E: numbers of the item and of the session; -1 where there is none.
@@ -198,7 +199,16 @@ def read_events(
         # Nobody can follow an answer before it was given, whatever the clocks say.
         time_E[follows] = np.maximum(time_E[follows], answers.time_A[answer_E[follows]])
         parts.append(
-            (_rows(kinds, kind), time_E, unit_E, ~has_owner & ~follows, answer_E, item, session, value.astype(np.float64))
+            (
+                _rows(kinds, kind),
+                time_E,
+                unit_E,
+                ~has_owner & (answer_E == -1),
+                answer_E,
+                item,
+                session,
+                value.astype(np.float64),
+            )
         )
     empty = (*(np.empty(0, np.int64),) * 3, np.empty(0, bool), np.empty(0, np.int64), *(np.empty(0, object),) * 2, np.empty(0))
     type_E, time_E, unit_E, is_lost_E, answer_E, item, session, value_E = (

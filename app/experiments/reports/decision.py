@@ -138,7 +138,7 @@ def _guardrails(metrics: Sequence[MetricFigures], chosen: Sequence[Comparison]) 
         )
         said += f", but guardrail {told}"
     if unknown:
-        told = ", ".join(
+        told = " and ".join(
             f"{one.metric}{_whose(one, chosen)} stays within {part(one.guardrail.margin)}"
             for one in unknown
             if one.guardrail is not None

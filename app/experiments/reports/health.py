@@ -11,6 +11,7 @@ import numpy as np
 
 from app.experiments.outcomes import FALLBACKS, Outcomes, counting_answers, counting_events
 from app.experiments.reports.figures import Check, SampleRatio, State, VariantFigures
+from app.experiments.reports.words import chance
 from app.store import ReleaseRecord
 
 _FAILING, _FAILED = 0.01, 0.1
@@ -76,7 +77,7 @@ def _ratio(ratio: SampleRatio, unit: str) -> Check:
     return Check(
         name="sample ratio",
         state="bad" if ratio.is_red else "good",
-        text=f"{observed} {unit}s, expected {expected} (p = {least:.3g})",
+        text=f"{observed} {unit}s, expected {expected} (p {'' if least < 0.001 else '= '}{chance(least)})",
     )
 
 
@@ -119,7 +120,7 @@ def _events(outcomes: Outcomes) -> list[Check]:
     others = int(np.count_nonzero(is_inside_E & ~events.is_lost_E & (events.unit_E < 0)))
     left = total - lost - counted - others
     share = lost / max(total, 1)
-    told = f"{counted:,} of {total:,} events count; {others:,} are of who takes no part, {left:,} came before the exposure, after the end or from an override"
+    told = f"{counted:,} of {total:,} events ({', '.join(events.types)}) count; {others:,} are of who takes no part, {left:,} came before the exposure, after the end or from an override"
     unit = outcomes.experiment.unit
     whose = f"{lost:,} events say neither whose they are nor which answer they follow; give each a {unit} or a request_id"
     state = _state(share, _LOST, _MOSTLY_LOST)

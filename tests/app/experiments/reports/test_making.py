@@ -291,7 +291,21 @@ def test_health_is_told(either):
     texts = {check.name: check.text for check in report.checks}
     assert texts["one variant each"].startswith("1 of 40 users")
     assert texts["overrides"].startswith("1 answers")
-    assert texts["events"].startswith("1 of 2 events count")
+    assert texts["events"].startswith("1 of 2 events (click) count")
+
+
+def test_events_that_follow_answers_outside_of_the_experiment_are_healthy(either):
+    """A tenth of the users takes part, and callers give nothing but the request id: answers of the others are not written down."""
+    story = Story(definition(traffic=0.1))
+    story.click(story.answer("u1", "a", 1), 2)
+    for place in range(9):
+        story.click(f"outside{place}", 2)
+    texts = {check.name: (check.state, check.text) for check in told(either, story).checks}
+    assert texts["events"] == (
+        "good",
+        "1 of 10 events (click) count; 9 are of who takes no part, 0 came before the exposure, after the end or from an override",
+    )
+    assert texts["events of nobody"] == ("good", "every event says whose it is")
 
 
 def test_mixed_answers_prefer_the_ranker_whose_items_are_clicked(either):
