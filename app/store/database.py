@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class Database:
             raise SettingsInvalid(_unusable(url, error)) from error
         except ModuleNotFoundError as error:
             raise SettingsInvalid(
-                f"the store's address {url!r} needs the package {error.name}; pip install 'irgan[postgres]' (IRGAN_STORE)"
+                f"the store's address {_without_secrets(url)!r} needs the package {error.name}; pip install 'irgan[postgres]' (IRGAN_STORE)"
             ) from error
         self._is_ready = False
         self._lock = threading.Lock()
@@ -104,7 +105,7 @@ class Database:
 
     @property
     def _shown(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return _without_secrets(self._url.render_as_string(hide_password=True))
 
     def _begin(self, connection: Connection) -> None:
         """Writers take turns from their first statement on, so that none waits for another with half its work done."""
@@ -150,6 +151,10 @@ def _address(url: str) -> URL:
         raise SettingsInvalid(_unusable(url, error)) from error
     if kind not in {"sqlite", "postgresql"}:
         raise SettingsInvalid(_unusable(url, f"no store is kept in {kind}"))
+    if "@" in (
+        address.host or ""
+    ):  # what stands before it is the end of a password, and drivers repeat a host in their messages
+        raise SettingsInvalid(_unusable(url, "an @ in a password is written %40"))
     if kind == "sqlite" and address.database in {None, "", ":memory:"}:
         raise SettingsInvalid(
             f"the store's address {url!r} names no file, so nothing would be kept; expected such as sqlite:///irgan.db (IRGAN_STORE)"
@@ -158,11 +163,15 @@ def _address(url: str) -> URL:
 
 
 def _unusable(url: str, reason: object) -> str:
-    shown = make_url(url).render_as_string(hide_password=True) if "://" in url else url
     return (
-        f"the store's address {shown!r} cannot be used: {reason}; expected such as sqlite:///irgan.db "
+        f"the store's address {_without_secrets(url)!r} cannot be used: {reason}; expected such as sqlite:///irgan.db "
         "or postgresql://user:password@host/irgan (IRGAN_STORE)"
     )
+
+
+def _without_secrets(url: str) -> str:
+    """An address to be shown, also one that cannot be parsed: no password, wherever it stands."""
+    return re.sub(r"(?i)(password=)[^&]*", r"\1***", re.sub(r"^((?:[^:/]*://)?[^/:@]*:).*@", r"\1***@", url, flags=re.DOTALL))
 
 
 def _revision(connection: Connection) -> str | None:

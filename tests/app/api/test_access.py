@@ -321,3 +321,53 @@ def test_the_description_tells_what_needs_a_key(service):
     assert paths["/v1/events"]["post"]["security"] == [{"key": []}, {}]
     assert "`events`" in paths["/v1/events"]["post"]["description"]
     assert {"401", "403", "429"} <= paths["/v1/events"]["post"]["responses"].keys()
+
+
+PREFLIGHT = {
+    "origin": "https://shop.example",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization",
+}
+
+
+def test_browsers_are_told_nothing_by_default(service):
+    """A page of another site cannot read an answer, nor send a key or JSON."""
+    client, made = service
+    answer = client.get("/v1/releases", headers={"origin": "https://shop.example", **bearer(made["read"])})
+    assert not any(name.startswith("access-control") for name in answer.headers)
+    assert client.request("OPTIONS", "/v1/recommendations", headers=PREFLIGHT).status_code == 401
+
+
+def test_pages_of_named_origins_may_ask_and_no_others(tmp_path):
+    origins = "https://shop.example,https://other.example:8443"
+    settings = Settings(releases=tmp_path, store=f"sqlite:///{tmp_path / 'irgan.db'}", cors_origins=origins)
+    database = Database(settings.store)
+    key = Keys(database).create("shop", ["read"])
+    database.close()
+    with Client(create_app(settings)) as client:
+        answer = client.request("OPTIONS", "/v1/recommendations", headers=PREFLIGHT)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "authorization" in answer.headers["access-control-allow-headers"].lower()
+        assert "access-control-allow-credentials" not in answer.headers
+        for headers in (bearer(key), {}):  # refusals can be read too
+            answer = client.get("/v1/releases", headers={"origin": "https://other.example:8443", **headers})
+            assert answer.headers["access-control-allow-origin"] == "https://other.example:8443"
+            assert "x-request-id" in answer.headers["access-control-expose-headers"]
+        stranger = {**PREFLIGHT, "origin": "https://shop.example.evil.example"}
+        assert client.request("OPTIONS", "/v1/recommendations", headers=stranger).status_code == 400
+        assert (
+            "access-control-allow-origin" not in client.get("/v1/releases", headers={"origin": "https://evil.example"}).headers
+        )
+
+
+def test_every_answer_tells_browsers_what_not_to_do(service):
+    client, made = service
+    for path in ("/health/live", "/v1/releases", "/nothing", "/docs", "/openapi.json"):
+        for headers in ({}, bearer(made["read"])):
+            told = client.get(path, headers=headers).headers
+            assert (told["x-content-type-options"], told["referrer-policy"], told["x-frame-options"]) == (
+                "nosniff",
+                "no-referrer",
+                "DENY",
+            )

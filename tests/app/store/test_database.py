@@ -93,6 +93,28 @@ def test_an_address_that_cannot_be_used_is_one_message_without_the_password(url)
         Database(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@host:port/irgan",
+        "postgresql://me:a@s3cret@127.0.0.1:1/irgan",
+        "postgresql://me:s3cret/x@127.0.0.1:1/irgan",
+        "postgresql://me:s3cret\n@127.0.0.1:1/irgan",
+        "postgresql+psycopg2://me:s3cret@127.0.0.1/irgan",
+        "postgresql://me@127.0.0.1:1/irgan?password=s3cret&connect_timeout=1",
+        "postgresql://me:s3cret@127.0.0.1:1/irgan?nonsense=1",
+        "mysql://me:s3cret@host/irgan",
+        "me:s3cret@host",
+    ],
+)
+def test_no_message_tells_a_password(url):
+    """Also where the address cannot be parsed, and in what the driver says."""
+    with pytest.raises((SettingsInvalid, StoreUnusable)) as caught, Database(url).read():
+        pass
+    assert "s3cret" not in str(caught.value)
+    assert "IRGAN_STORE" in str(caught.value)
+
+
 def test_a_server_that_is_not_there_is_said_without_the_password():
     database = Database("postgresql://user:secret@127.0.0.1:1/irgan")
     with pytest.raises(StoreUnusable) as caught, database.read():
