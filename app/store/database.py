@@ -151,9 +151,7 @@ def _address(url: str) -> URL:
         raise SettingsInvalid(_unusable(url, error)) from error
     if kind not in {"sqlite", "postgresql"}:
         raise SettingsInvalid(_unusable(url, f"no store is kept in {kind}"))
-    if "@" in (
-        address.host or ""
-    ):  # what stands before it is the end of a password, and drivers repeat a host in their messages
+    if "@" in (address.host or ""):  # before it stands the end of a password, and drivers tell the host
         raise SettingsInvalid(_unusable(url, "an @ in a password is written %40"))
     if kind == "sqlite" and address.database in {None, "", ":memory:"}:
         raise SettingsInvalid(
