@@ -302,11 +302,26 @@ def measure(seed: int = SEED) -> dict:
     return figures | {"seed": seed, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
+_CAPTIONS = {
+    "false_positives": (
+        "A/A experiments in which a difference was shown at one of 30 daily looks: by the confidence sequence, and by the interval of the "
+        "fixed horizon, which is made for one look."
+    ),
+    "coverage": "Intervals of the fixed horizon that hold a true difference of 10%, absolute and relative; the small ones show where that ends.",
+    "power": (
+        "Experiments with just the minimum effect that find it at the planned units: looking once, and looking daily with the sequence; "
+        "half of the latter are planned to end by the typical units, and did by the median ones."
+    ),
+    "mismatch": "Experiments whose sample ratio was red at one of 30 looks, where a variant that should get half of the units gets a share.",
+}
+
+
 def as_tables(figures: dict) -> str:
     """In Markdown."""
     lines = []
-    for name in ("false_positives", "coverage", "power", "mismatch"):
+    for name, caption in _CAPTIONS.items():
         rows = figures[name]
+        lines += [caption, ""]
         lines += ["| " + " | ".join(key.replace("_", " ") for key in rows[0]) + " |", "|" + "---|" * len(rows[0])]
         lines += ["| " + " | ".join(_shown(value) for value in row.values()) + " |" for row in rows]
         lines.append("")
