@@ -118,7 +118,7 @@ def plan(
     )
     raised = baseline * (1.0 + minimum_effect)
     if deviation is None:
-        spread, raised_spread = (math.sqrt(share * (1.0 - share)) for share in (baseline, min(raised, 1.0)))
+        spread, raised_spread = (math.sqrt(share * (1.0 - share)) for share in (baseline, raised))
     else:
         spread, raised_spread = deviation, deviation * (1.0 + minimum_effect)
     each_level = simultaneous_level(level, len(weights) - 1)
@@ -225,6 +225,11 @@ def _check(
         (
             0.0 < minimum_effect < math.inf,
             f"the minimum effect is {minimum_effect:g}; expected a part of the baseline over 0, such as 0.02",
+        ),
+        (
+            deviation is not None or not baseline < 1.0 < baseline * (1.0 + minimum_effect) < math.inf,
+            f"a share of units of {baseline:g} cannot grow by {100.0 * minimum_effect:g}% of it; give a smaller minimum effect, or what units "
+            "have by its standard deviation (--sd)",
         ),
         (deviation is None or 0.0 < deviation < math.inf, f"the standard deviation is {deviation}; expected a number over 0"),
         (0.5 <= level < 1.0, f"the level is {level:g}; expected 0.5 to below 1, such as 0.95"),

@@ -66,6 +66,14 @@ def test_all_that_is_wrong_is_said_at_once():
             plan(baseline=0.1, minimum_effect=0.1, units_a_day=bad)
 
 
+def test_a_share_that_would_grow_beyond_all_units_is_refused():
+    """Of 90% of the users 20% more would be 108%; values with a spread of their own may be so."""
+    with pytest.raises(PlanInvalid, match=r"0\.9 cannot grow by 20%"):
+        plan(baseline=0.9, minimum_effect=0.2)
+    assert plan(baseline=0.5, minimum_effect=1.0).units > 0
+    assert plan(baseline=0.9, minimum_effect=0.2, deviation=1.0).units > 0
+
+
 @pytest.mark.parametrize("drift", [0.0, 3.0])
 def test_chances_of_crossing_are_those_of_simulated_walks(drift: float):
     """20,000 Brownian motions with ten looks: within four standard errors at every look."""
