@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 def part(value: float, *, signed: bool = False) -> str:
     """A part of a whole, in per cent: two digits and more where it is small."""
-    if value == 0:
-        return "0%"
     percent = 100.0 * value
+    if abs(percent) < 0.005:
+        return "0%"
     places = 1 if abs(percent) < 99.95 else 0
     if abs(percent) < 0.1:
         places = 2

@@ -202,13 +202,14 @@ def test_where_lower_is_better_the_lowest_is_best():
 
 
 def test_figures_are_written_for_people():
-    assert [part(0.0), part(0.123), part(-0.05), part(0.0004), part(12.5), part(0.02)] == [
+    assert [part(0.0), part(0.123), part(-0.05), part(0.0004), part(12.5), part(0.02), part(-2e-6)] == [
         "0%",
         "12.3%",
         "−5%",
         "0.04%",
         "1,250%",
         "2%",
+        "0%",
     ]
     assert [number(0), number(1234.5), number(0.123456), number(-0.00002)] == ["0", "1,234", "0.1235", "−2e−05"]
     assert [chance(None), chance(0.0004), chance(0.0421), chance(1.0)] == ["—", "< .001", ".042", "1"]
