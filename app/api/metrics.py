@@ -35,6 +35,14 @@ class _LiveCollector(Collector):
         )
         yield CounterMetricFamily("irgan_release_swaps", "Releases that went live in this process", value=swaps)
         yield CounterMetricFamily("irgan_release_refusals", "Releases that could not be loaded", value=refusals)
+        refused = GaugeMetricFamily(
+            "irgan_release_refused",
+            "1 while a slot points to what cannot be loaded, and the release before answers",
+            labels=["slot"],
+        )
+        for live in self._lives:
+            refused.add_metric([live.slot], float(live.is_refused))
+        yield refused
 
 
 class _StoreCollector(Collector):

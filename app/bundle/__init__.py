@@ -40,6 +40,7 @@ from app.bundle.reader import AnyBundle, read_bundle, read_manifest, read_recomm
 from app.bundle.recommender import Bundle, BundleDraft, write_bundle
 from app.bundle.rerank import RerankBundle, RerankDraft, write_rerank
 from app.bundle.rescorer import OnnxRescorer
+from app.bundle.sealing import SEAL, seal, write_manifest
 from app.bundle.search import (
     MODES,
     Fusion,
@@ -61,6 +62,7 @@ __all__ = [
     "MODES",
     "PADDING",
     "SCHEMA_VERSION",
+    "SEAL",
     "Analyzer",
     "AnyBundle",
     "AnyManifest",
@@ -118,11 +120,13 @@ __all__ = [
     "read_recommender",
     "reciprocal_ranks",
     "replacing_file",
+    "seal",
     "sha256_of",
     "standardised",
     "sync_folder",
     "write_bundle",
     "write_file",
+    "write_manifest",
     "write_rerank",
     "write_search",
 ]

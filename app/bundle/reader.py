@@ -14,8 +14,8 @@ from app.bundle.files import sha256_of
 from app.bundle.manifest import AnyManifest, Manifest, RerankManifest, SchemaVersion, SearchManifest
 from app.bundle.recommender import Bundle, load_recommender
 from app.bundle.rerank import RerankBundle, load_rerank
+from app.bundle.sealing import MANIFEST, check_seal
 from app.bundle.searching import SearchBundle, load_search
-from app.bundle.writing import MANIFEST
 
 AnyBundle = Bundle | SearchBundle | RerankBundle
 
@@ -23,17 +23,19 @@ _MANIFEST: TypeAdapter[AnyManifest] = TypeAdapter(AnyManifest)
 
 
 def read_manifest(path: Path) -> AnyManifest:
-    """Read and check `path/manifest.json` alone.
+    """Read and check `path/manifest.json`, and its SHA-256 where that is there, alone.
 
     Raises:
         BundleNotFound: no folder, or no manifest in it.
         SchemaUnsupported: another schema version.
         ManifestInvalid: not JSON, or against the schema.
+        FileDamaged: it differs from its SHA-256.
     """
     if not path.is_dir():
         raise BundleNotFound(f"{path} is no folder; expected a bundle's folder NAME/VERSION")
     try:
-        raw = (path / MANIFEST).read_text(encoding="utf-8")
+        content = (path / MANIFEST).read_bytes()
+        raw = content.decode("utf-8")
     except FileNotFoundError as error:
         raise BundleNotFound(f"{path} holds no {MANIFEST}; expected a bundle's folder NAME/VERSION") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -50,10 +52,12 @@ def read_manifest(path: Path) -> AnyManifest:
             "upgrade irgan or export the ranker again"
         )
     try:
-        return _MANIFEST.validate_python(parsed)
+        manifest = _MANIFEST.validate_python(parsed)
     except pydantic.ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())
         raise ManifestInvalid(f"{path / MANIFEST} breaks the schema: {problems}") from error
+    check_seal(path, content)
+    return manifest
 
 
 def read_bundle(path: Path) -> AnyBundle:

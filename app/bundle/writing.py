@@ -15,9 +15,9 @@ import pandas as pd
 from app.bundle.errors import BundleError
 from app.bundle.files import new_folder, sha256_of
 from app.bundle.manifest import FileEntry, Manifest
+from app.bundle.sealing import write_manifest
 from app.bundle.vocabulary import Vocabulary
 
-MANIFEST = "manifest.json"
 ITEM_VECTORS = "items.npy"
 ITEM_TABLE = "items.parquet"
 ITEM_INDEX = "items.faiss"
@@ -104,8 +104,7 @@ def write_folder(target: Path, fill: Callable[[Path], Callable[[list[FileEntry]]
             files = [
                 FileEntry(path=path.name, size=path.stat().st_size, sha256=sha256_of(path)) for path in sorted(folder.iterdir())
             ]
-            content = manifest_of(files).model_dump_json(indent=2) + "\n"
-            (folder / MANIFEST).write_text(content, encoding="utf-8")
+            write_manifest(folder, manifest_of(files).model_dump_json(indent=2) + "\n")
     except FileExistsError as error:
         raise BundleError(f"{target} exists already; a bundle is never overwritten, write another version") from error
     return target

@@ -55,6 +55,11 @@ class LiveRelease:
         self._complaint = ""
         self._lock = threading.RLock()
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the slot points to something that cannot be loaded, so that something else answers, or nothing."""
+        return self._refused is not None
+
     def release(self) -> Release:
         """What answers.
 

@@ -16,7 +16,7 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from app.bundle import BundleError, Manifest, new_folder, read_bundle, read_manifest, write_file
+from app.bundle import SEAL, BundleError, Manifest, new_folder, read_bundle, read_manifest, seal, write_file
 from app.releases.errors import (
     NothingToRollBack,
     ReleaseConflict,
@@ -254,6 +254,10 @@ class ReleaseStore:
         with new_folder(target) as folder:
             for name in (_MANIFEST, *(entry.path for entry in manifest.files)):
                 shutil.copyfile(bundle / name, folder / name)
+            if (bundle / SEAL).is_file():
+                shutil.copyfile(bundle / SEAL, folder / SEAL)
+            else:  # written before there were any
+                seal(folder)
             read_bundle(folder)  # what is published is what was verified, not what it was copied from
 
     @staticmethod

@@ -70,6 +70,7 @@ def test_metrics_tell_of_fallbacks_problems_times_and_the_release(client):
     assert metric(client, 'irgan_release_info{name="sample",ranker="sample",slot="champion",version="v1"}') == 1
     assert metric(client, "irgan_release_swaps_total") == 1
     assert metric(client, "irgan_release_refusals_total") == 0
+    assert metric(client, 'irgan_release_refused{slot="champion"}') == 0
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from app.bundle import (
     SchemaUnsupported,
     read_bundle,
     recommender,
+    seal,
     sha256_of,
     write_bundle,
     write_file,
@@ -38,6 +39,7 @@ def folder(bundle_draft, tmp_path) -> Path:
 def _edit_manifest(folder: Path, **changes) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    seal(folder)
 
 
 def _sign_again(folder: Path, name: str) -> None:
@@ -97,8 +99,8 @@ def test_a_replaced_file_keeps_its_old_content_when_the_write_fails(tmp_path, mo
 
 
 def test_every_file_truncated_or_flipped_is_refused(folder, tmp_path):
-    """One damage at a time, to every file but the manifest, which has its own tests."""
-    names = sorted(p.name for p in folder.iterdir() if p.name != "manifest.json")
+    """One damage at a time, to every file but the manifest and its SHA-256, which have their own tests."""
+    names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("manifest."))
     assert len(names) == 9
     for name in names:
         for number, damage in enumerate((lambda raw: raw[:-1], lambda raw: bytes([raw[0] ^ 1]) + raw[1:])):
@@ -114,8 +116,8 @@ def test_every_file_truncated_or_flipped_is_refused(folder, tmp_path):
             read_bundle(copy)
 
 
-def test_a_manifest_flipped_at_any_byte_never_ends_in_another_error(folder):
-    """Any single bit flip is refused as a BundleError, or is harmless because it changes only words."""
+def test_a_manifest_flipped_at_any_byte_is_refused(folder):
+    """Also where it is still JSON and meets the schema: another threshold, for instance, answers otherwise."""
     path = folder / "manifest.json"
     raw = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -128,7 +130,22 @@ def test_a_manifest_flipped_at_any_byte_never_ends_in_another_error(folder):
             read_bundle(folder)
         except BundleError:
             refused += 1
-    assert refused > 50
+    assert refused == 150
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda _: b"", lambda raw: bytes([raw[0] ^ 1]) + raw[1:]])
+def test_a_damaged_seal_is_refused(folder, damage):
+    path = folder / "manifest.sha256"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(FileDamaged, match=r"manifest\.json differs from its SHA-256 in manifest\.sha256"):
+        read_bundle(folder)
+
+
+def test_the_seal_is_what_sha256sum_checks_and_earlier_bundles_have_none(folder):
+    digest = sha256_of(folder / "manifest.json")
+    assert (folder / "manifest.sha256").read_text() == f"{digest}  manifest.json\n"
+    (folder / "manifest.sha256").unlink()
+    read_bundle(folder)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +181,7 @@ def test_a_file_outside_of_the_folder_is_refused(folder):
     (folder.parent / "secret").write_text("x")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"].append({"path": "../secret", "size": 1, "sha256": sha256_of(folder.parent / "secret")})
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    _edit_manifest(folder, **manifest)
     with pytest.raises(ManifestInvalid, match="outside"):
         read_bundle(folder)
 

@@ -20,6 +20,7 @@ from app.bundle import (
     ManifestInvalid,
     read_bundle,
     read_recommender,
+    seal,
     sha256_of,
     write_rerank,
     write_search,
@@ -53,6 +54,7 @@ def features(tmp_path) -> Path:
 def edit_manifest(folder: Path, **changes) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    seal(folder)
 
 
 def signed(folder: Path, name: str, content: bytes) -> None:
@@ -81,7 +83,13 @@ def test_a_search_ranker_is_written_and_read(draft, whole):
 def test_lexical_search_alone_needs_few_files(tmp_path):
     draft = make_search_draft(dense=False)
     folder = write_search(draft, tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == ["items.parquet", "lexical.json", "lexical.npz", "manifest.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "items.parquet",
+        "lexical.json",
+        "lexical.npz",
+        "manifest.json",
+        "manifest.sha256",
+    ]
     bundle = read_bundle(folder)
     assert (bundle.index, bundle.model.modes) == (None, ("lexical",))
     np.testing.assert_array_equal(bundle.model.scores(QUERIES[0]), draft.model.scores(QUERIES[0]))
@@ -112,7 +120,7 @@ def test_every_file_truncated_flipped_or_missing_is_refused(whole, features, tmp
     damages = (lambda raw: raw[:-1], lambda raw: bytes([raw[0] ^ 1]) + raw[1:])
     checked = 0
     for source in (whole, features):
-        for name in sorted(path.name for path in source.iterdir() if path.name != "manifest.json"):
+        for name in sorted(path.name for path in source.iterdir() if not path.name.startswith("manifest.")):
             for damage in damages:
                 copy = Path(shutil.copytree(source, tmp_path / f"copy-{checked}"))
                 (copy / name).write_bytes(damage((source / name).read_bytes()))
@@ -129,7 +137,7 @@ def test_files_of_another_content_are_refused_whatever_reads_them(whole, feature
     """Signed again, so that each library meets what it cannot read; each has errors of its own."""
     checked = 0
     for source in (whole, features):
-        for name in sorted(path.name for path in source.iterdir() if path.name != "manifest.json"):
+        for name in sorted(path.name for path in source.iterdir() if not path.name.startswith("manifest.")):
             raw = (source / name).read_bytes()
             for content in (b"", b"nonsense", b"[]", b"PK\x03\x04", raw[: len(raw) // 2]):
                 copy = Path(shutil.copytree(source, tmp_path / f"copy-{checked}"))

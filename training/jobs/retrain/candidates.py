@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from app.bundle import RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of
+from app.bundle import RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of, write_manifest
 from training.data import Dataset, Split
 from training.jobs.retrain.config import CF_NADE, Ranker, RetrainConfig
 from training.jobs.retrain.folder import RunFolder
@@ -91,6 +91,6 @@ def make_release(candidate: Path, target: Path, *, metrics: dict[str, Any], retr
     with new_folder(target) as folder:
         for entry in manifest.files:
             shutil.copyfile(candidate / entry.path, folder / entry.path)
-        (folder / _MANIFEST).write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_manifest(folder, full.model_dump_json(indent=2) + "\n")
         read_bundle(folder)
     return {"release": manifest.release, "manifest": sha256_of(target / _MANIFEST)}
