@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import logging
 import re
+import time
 
 import pytest
 
@@ -94,8 +96,6 @@ def test_the_text_of_an_error_cannot_look_like_a_line(log):
 
 def test_no_key_and_no_line_of_a_callers_making_is_in_the_log_of_a_running_service(tmp_path):
     """With every request logged: a path with an escaped newline, a key that counts and one that does not."""
-    import http.client  # noqa: PLC0415 - only here
-
     database = Database(f"sqlite:///{tmp_path / 'irgan.db'}")
     key = Keys(database).create("shop", ["read"])
     database.close()
@@ -113,3 +113,30 @@ def test_no_key_and_no_line_of_a_callers_making_is_in_the_log_of_a_running_servi
     assert statuses == [404, 200, 401]
     assert "/v1/recommendations/a%0AERROR%20x" in told and "\nERROR" not in told
     assert "irgan_" not in told and key.removeprefix("irgan_") not in told
+
+
+def test_a_running_service_follows_its_keys_within_seconds(tmp_path):
+    """Through processes: open, then asking, then refusing the key that was revoked."""
+    store = f"sqlite:///{tmp_path / 'irgan.db'}"
+    with serving(tmp_path / "releases", IRGAN_STORE=store) as (_, port):
+
+        def status(key: str | None = None) -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/v1/releases", headers={"Authorization": f"Bearer {key}"} if key else {})
+            found = connection.getresponse().status
+            connection.close()
+            return found
+
+        def becomes(wanted: int, key: str | None = None) -> None:
+            deadline = time.monotonic() + 20
+            while status(key) != wanted:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+        assert status() == 200
+        key = irgan("keys", "create", "shop", "--role", "read", IRGAN_STORE=store).stdout.strip()
+        becomes(401)
+        becomes(200, key)
+        irgan("keys", "revoke", "shop", IRGAN_STORE=store)
+        becomes(401, key)
+        assert status() == 401
