@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from app.api.problems import Problem
 from app.api.schemas import Alive, BundleState, Ready, Releases, SlotState
-from app.releases import LiveRelease
+from app.releases import LiveRelease, ReleaseStore
 
 router = APIRouter()
 
@@ -59,7 +59,7 @@ def _releases(live: LiveRelease, lives: Sequence[LiveRelease]) -> Releases:
     return Releases(
         live=answering.get(live.slot),
         slots=[
-            SlotState(slot=slot, release=release, live=answering.get(slot) == release)
+            _slot(live.store, slot, release, live=answering.get(slot) == release)
             for slot, release in live.store.slots().items()
         ],
         bundles=[
@@ -72,4 +72,12 @@ def _releases(live: LiveRelease, lives: Sequence[LiveRelease]) -> Releases:
             )
             for manifest in live.store.published()
         ],
+    )
+
+
+def _slot(store: ReleaseStore, slot: str, release: str, *, live: bool) -> SlotState:
+    history = store.history(slot)
+    last = history[-1] if history and history[-1].release == release and history[-1].action != "found" else None
+    return SlotState(
+        slot=slot, release=release, live=live, since=last.time if last else None, by=last.by or None if last else None
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -235,6 +236,10 @@ class SlotState(BaseModel):
     release: str
     live: bool
     """Whether this process answers from it."""
+    since: datetime | None
+    """When it was let point there; null where nobody knows."""
+    by: str | None
+    """By whom; null where nobody knows."""
 
 
 class BundleState(BaseModel):

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from app.bundle import write_bundle
-from app.releases import ReleaseStore
+from app.releases import ReleaseStore, prune
 from tests.app.process import serving
 from tests.conftest import make_draft
 
@@ -92,6 +92,54 @@ def test_answers_follow_the_slot_within_two_seconds_and_no_request_fails(store, 
     assert load.answers.keys() == {"sample/v1", "sample/v2"}
     (first,), (second,) = (load.answers[f"sample/{version}"] for version in ("v1", "v2"))
     assert first != second
+
+
+def test_promoted_over_http_pruned_and_damaged_beside_it_a_service_answers_on(store, tmp_path):
+    """No request fails, and the metrics say which slot is refused and when that is over."""
+
+    def post(connection: HTTPConnection, path: str, body: dict[str, str]) -> int:
+        connection.request("POST", path, orjson.dumps(body), {"content-type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    def refused(connection: HTTPConnection) -> list[str]:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        return [
+            line.rpartition(" ")[2]
+            for line in lines
+            if line.startswith(("irgan_release_refused{", "irgan_release_refusals_total "))
+        ]
+
+    for seed in range(1, 5):
+        bundle = write_bundle(make_draft(num_items=3000, seed=seed, version=f"v{seed}"), tmp_path / "drafts")
+        store.publish(bundle, "champion" if seed < 4 else "challenger")
+    with serving(store.folder) as (_, port), closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        load = Load(port)
+        caller = threading.Thread(target=load.run)
+        caller.start()
+        assert load.seconds_until("sample/v3") < 30
+        assert post(connection, "/v1/releases/champion/promote", {"release": "challenger"}) == 200
+        assert load.seconds_until("sample/v4") < WITHIN_SECONDS
+        assert post(connection, "/v1/releases/champion/rollback", {}) == 200
+        assert load.seconds_until("sample/v3") < WITHIN_SECONDS
+        assert post(connection, "/v1/releases/champion/rollback", {"to": "sample/v1"}) == 200
+        assert load.seconds_until("sample/v1") < WITHIN_SECONDS
+        assert [manifest.version for manifest in prune(store, 1)] == ["v2", "v3"]
+
+        assert refused(connection) == ["0.0", "0.0"]
+        (store.path("sample/v4") / "items.npy").write_bytes(b"damaged")
+        assert post(connection, "/v1/releases/champion/promote", {"release": "challenger"}) == 409
+        store.pointer("champion").write_text("sample/v4\n")
+        sleep(1)
+        assert load.latest == "sample/v1" and refused(connection) == ["1.0", "1.0"]
+        assert post(connection, "/v1/releases/champion/promote", {"release": "sample/v1"}) == 200
+        sleep(1)
+        assert refused(connection) == ["1.0", "0.0"]
+        load.stopped = True
+        caller.join()
+    assert load.failures == [] and load.statuses.keys() == {200}
 
 
 def test_what_is_being_answered_when_the_service_must_end_is_still_answered(store, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.api.schemas import BatchAnswer, RankingAnswer, RecommendationBody
 from app.bundle import write_bundle
+from app.releases.history import this_account
 from tests.conftest import make_draft
 
 
@@ -34,7 +36,9 @@ def test_a_service_without_a_release_is_alive_and_not_ready_and_becomes_so(empty
 def test_the_list_of_releases_says_what_is_live(client):
     told = client.get("/v1/releases").json()
     assert told["live"] == "sample/v1"
-    assert told["slots"] == [{"slot": "champion", "release": "sample/v1", "live": True}]
+    (slot,) = told["slots"]
+    assert (slot["slot"], slot["release"], slot["live"], slot["by"]) == ("champion", "sample/v1", True, this_account())
+    assert datetime.now(UTC) - timedelta(hours=1) < datetime.fromisoformat(slot["since"]) < datetime.now(UTC)
     assert [bundle["release"] for bundle in told["bundles"]] == ["sample/v1"]
 
 
