@@ -12,6 +12,7 @@ from app.bundle import write_bundle
 from app.main import create_app
 from app.releases import ReleaseStore
 from app.settings import Settings
+from app.store import Database
 from app.store.tables import ASSIGNMENTS, IMPRESSIONS
 from tests.app.api.conftest import Client
 from tests.conftest import make_draft
@@ -80,6 +81,18 @@ def _query(user):
     from app.retrieval import Query  # noqa: PLC0415 - only here
 
     return Query(user=user)
+
+
+def test_a_service_that_ends_writes_what_it_has_answered(settings, monkeypatch):
+    """Also where it is too much for one transaction: the writer is closed after that."""
+    monkeypatch.setattr("app.store.impressions._AT_ONCE", 2)
+    with Client(create_app(settings)) as client:
+        begin(client)
+        answers = [client.get(f"/v1/recommendations/{user}").json()["request_id"] for user in USERS]
+    database = Database(settings.store)
+    with database.read() as connection:
+        assert connection.execute(select(IMPRESSIONS.c.request_id).order_by(IMPRESSIONS.c.number)).scalars().all() == answers
+    database.close()
 
 
 def test_a_life_over_http(on_either_store):

@@ -308,6 +308,19 @@ def test_events_that_follow_answers_outside_of_the_experiment_are_healthy(either
     assert texts["events of nobody"] == ("good", "every event says whose it is")
 
 
+def test_clicks_on_an_answer_that_the_champion_gave_alone_speak_for_nobody(either):
+    """Of two answers one was mixed; the same item is clicked twice in either."""
+    story = Story(definition(kind="interleaving"))
+    mixed = interleave([["i1"], ["i2"]], 1, np.random.default_rng(0))
+    given = {"items": orjson.dumps(mixed.items).decode(), "propensity": 1.0}
+    whole = story.answer("u1", "interleaved", 1, teams=orjson.dumps(mixed.as_json()).decode(), **given)
+    alone = story.answer("u2", "interleaved", 1, fallback="champion", **given)
+    for answer in (whole, whole, alone, alone):
+        story.click(answer, 2, item=mixed.items[0])
+    totals = told(either, story).primary.totals
+    assert sorted(totals.values()) == [[0.0, 1.0], [1.0, 1.0]]
+
+
 def test_mixed_answers_prefer_the_ranker_whose_items_are_clicked(either):
     """Two of three users click the first item of `b`, which `a` has last, where `b` brought it: all credit of 300 answers is for `b`."""
     rng = np.random.default_rng(0)
