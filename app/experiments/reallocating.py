@@ -80,7 +80,7 @@ class Reallocations:
 
     def _reallocate(self, name: str) -> bool:
         one = self._experiments.get(name)
-        if one.state != "running":
+        if one.state != "running" or not self._is_due(one):  # another process has done it since this one looked
             return False
         weights = weights_of(self._database, one, self._rng)
         done = self._experiments.reallocate(name, weights, revision=one.record.revision)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,7 +100,14 @@ def _again_and_again(file: Path, pause: float, *, as_json: bool) -> None:
 @contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
     """What a scheduler sends to stop a process keeps a checkpoint as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def stop(_: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # started in the background by a shell, which has Ctrl-C ignored, but not this
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:

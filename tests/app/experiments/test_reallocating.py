@@ -114,6 +114,7 @@ def test_of_processes_that_find_it_due_at_once_one_is_heard(services):
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda follower: follower.follow(), followers))
     assert sorted(map(len, done)) == [0, 1]
+    assert not followers[0]._reallocate("test")  # as one that looked before it was done, and comes after
 
 
 def test_few_units_leave_shares_equal(services):

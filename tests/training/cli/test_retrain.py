@@ -90,15 +90,20 @@ def test_a_pause_that_is_none_is_refused_before_anything_is_read(every: str) -> 
         CliRunner().invoke(app, ["nowhere.toml", f"--every={every}"], catch_exceptions=False)
 
 
-def _looping(place: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from app.cli import main; main()", "retrain", "config.toml", "--every", "1s", "--json"]
+def _looping(place: Path, sigint: str) -> subprocess.Popen[str]:
+    script = f"import signal; signal.signal(signal.SIGINT, signal.{sigint}); from app.cli import main; main()"
+    command = [sys.executable, "-c", script, "retrain", "config.toml", "--every", "1s", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def test_it_runs_again_and_again_also_after_a_failure_until_it_is_told_to_stop(place: Path) -> None:
-    """First there is no configuration at all; when there is one, a run is published; SIGTERM ends it, asleep or at work."""
-    with _looping(place) as process:
+@pytest.mark.parametrize("sigint", ["default_int_handler", "SIG_IGN"])
+def test_it_runs_again_and_again_also_after_a_failure_until_it_is_told_to_stop(place: Path, sigint: str) -> None:
+    """First there is no configuration at all; when there is one, a run is published; SIGTERM ends it, asleep or at work.
+
+    Also where a shell has started it in the background, with Ctrl-C ignored.
+    """
+    with _looping(place, sigint) as process:
         try:
             assert process.stderr is not None and process.stdout is not None
             for line in process.stderr:
