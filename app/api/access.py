@@ -45,6 +45,12 @@ def role_of(method: str, path: str) -> Role | None:
     return "admin"
 
 
+def asked_by(request: Request) -> str:
+    """Who sent a request, for histories: a key by its name, or an address."""
+    key = request.scope["state"].get("key")
+    return f"{request.client.host if request.client else 'somebody'} over HTTP" if key is None else f"key {key}"
+
+
 def allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
     """Let browsers send requests of pages from these origins, and show the pages the answers. Keys are never sent by themselves."""
     app.add_middleware(

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import experiment_schemas as schemas
+from app.api.access import asked_by
 from app.api.answering import documented
 from app.api.direct import DirectRoute
 from app.api.participation import Participation
@@ -119,7 +120,7 @@ async def _told(request: Request, change: Callable[[Experiments], KeptExperiment
     """Change something, act on it in this process, and tell what it is now."""
     experiments: Experiments = request.app.state.experiments
     participation: Participation = request.app.state.participation
-    changed = await asyncio.to_thread(change, experiments)
+    changed = await asyncio.to_thread(change, experiments.for_somebody(asked_by(request)))
     await asyncio.to_thread(participation.experiments.follow)
     return _json(changed.as_json(), status)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.access import asked_by
 from app.api.answering import documented
 from app.api.direct import DirectRoute
 from app.api.schemas import Strict
@@ -104,8 +105,7 @@ class Slots:
             QueryInvalid: no slot can have this name.
             ReleaseError: no slot has changed, and why.
         """
-        key = request.scope["state"].get("key")
-        by = f"{request.client.host if request.client else 'somebody'} over HTTP" if key is None else f"key {key}"
+        by = asked_by(request)
         try:
             self._store.pointer(slot)
         except SlotInvalid as error:

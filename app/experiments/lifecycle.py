@@ -82,12 +82,17 @@ class Experiments:
     Args:
         database: where they are kept.
         releases: that variants are taken from.
+        by: who changes them, for the history; None where nobody in particular does.
     """
 
-    def __init__(self, database: Database, releases: ReleaseStore) -> None:
+    def __init__(self, database: Database, releases: ReleaseStore, *, by: str | None = None) -> None:
         self._database = database
-        self._records = ExperimentRecords(database)
+        self._records = ExperimentRecords(database, by=by)
         self._releases = releases
+
+    def for_somebody(self, by: str) -> Experiments:
+        """The same, changed by somebody whom the history names."""
+        return Experiments(self._database, self._releases, by=by)
 
     def all(self) -> list[KeptExperiment]:
         """All of them, by name."""

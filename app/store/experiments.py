@@ -58,10 +58,12 @@ class ExperimentRecords:
 
     Args:
         database: where they are kept.
+        by: who changes them, for the history; None where nobody in particular does.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, by: str | None = None) -> None:
         self.database = database
+        self._by = by
 
     def last_change(self) -> int:
         """The number of the last change, 0 before the first: whoever follows the experiments reads them again when it has grown."""
@@ -136,7 +138,7 @@ class ExperimentRecords:
         now = datetime.now(UTC)
         row = {"name": name, "definition": definition, "state": "draft", "created": now, "revision": 1}
         connection.execute(insert(EXPERIMENTS), [row])
-        _note(connection, name, now, "create", {})
+        self._note(connection, name, now, "create", {})
 
     def change(
         self,
@@ -164,7 +166,12 @@ class ExperimentRecords:
         if allocation is not None:
             row = {"experiment": record.name, "revision": revision, "time": now, "content": allocation}
             connection.execute(insert(ALLOCATIONS), [row])
-        _note(connection, record.name, now, action, detail or {})
+        self._note(connection, record.name, now, action, detail or {})
+
+    def _note(self, connection: Connection, name: str, time: datetime, action: str, detail: Mapping[str, Any]) -> None:
+        told = dict(detail) if self._by is None else {**detail, "by": self._by}
+        row = {"experiment": name, "time": time, "action": action, "detail": orjson.dumps(told).decode()}
+        connection.execute(insert(EXPERIMENT_CHANGES), [row])
 
     @staticmethod
     def in_transaction(connection: Connection) -> list[ExperimentRecord]:
@@ -181,8 +188,3 @@ def _records(connection: Connection, name: str | None = None) -> list[Experiment
     for row in connection.execute(allocations.order_by(ALLOCATIONS.c.revision)):
         contents.setdefault(row.experiment, {})[row.revision] = row.content
     return [ExperimentRecord(**row._mapping, allocations=contents.get(row.name, {})) for row in connection.execute(experiments)]
-
-
-def _note(connection: Connection, name: str, time: datetime, action: str, detail: Mapping[str, Any]) -> None:
-    row = {"experiment": name, "time": time, "action": action, "detail": orjson.dumps(dict(detail)).decode()}
-    connection.execute(insert(EXPERIMENT_CHANGES), [row])

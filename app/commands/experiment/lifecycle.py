@@ -186,13 +186,14 @@ def conclude(
 def _experiments(store: str | None, releases: Path | None = None) -> Iterator[Experiments]:
     from app.experiments.lifecycle import Experiments  # noqa: PLC0415 - heavy
     from app.releases import ReleaseStore  # noqa: PLC0415 - heavy
+    from app.releases.history import this_account  # noqa: PLC0415 - likewise
     from app.settings import read_settings  # noqa: PLC0415 - heavy
     from app.store import Database  # noqa: PLC0415 - heavy
 
     settings = read_settings(store=store, releases=releases)
     database = Database(settings.store)
     try:
-        yield Experiments(database, ReleaseStore(settings.releases))
+        yield Experiments(database, ReleaseStore(settings.releases), by=this_account())
     finally:
         database.close()
 

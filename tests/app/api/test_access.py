@@ -371,3 +371,11 @@ def test_every_answer_tells_browsers_what_not_to_do(service):
                 "no-referrer",
                 "DENY",
             )
+
+
+def test_the_history_of_an_experiment_names_the_key(service):
+    client, made = service
+    variants = [{"name": name, "release": "champion"} for name in ("control", "treatment")]
+    made_one = client.post("/v1/experiments", json={"name": "named", "variants": variants}, headers=bearer(made["admin"]))
+    assert made_one.status_code == 201
+    assert [change.detail for change in client.app.state.experiments.history("named")] == [{"by": "key admin"}]

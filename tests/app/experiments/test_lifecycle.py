@@ -246,3 +246,11 @@ def test_nothing_is_made_by_looking(tmp_path, releases):
     with pytest.raises(UnknownExperiment):
         Experiments(database, releases).get("test")
     assert not (tmp_path / "none.db").exists()
+
+
+def test_the_history_says_who_did_it(experiments, database):
+    """Each change for itself; where nobody in particular did it, nobody is named."""
+    experiments.for_somebody("key admin").create(definition())
+    experiments.start("test")
+    experiments.for_somebody("me@host").stop("test")
+    assert [change.detail.get("by") for change in experiments.history("test")] == ["key admin", None, "me@host"]
