@@ -81,7 +81,9 @@ class ReleaseStore:
             return None
         release = content.decode("utf-8", "replace").strip()
         if not _RELEASE.fullmatch(release):
-            raise SlotInvalid(f"{pointer} holds {release!r}; expected one line NAME/VERSION; publish to the slot again")
+            raise SlotInvalid(
+                f"{pointer} holds {release!r}; expected one line NAME/VERSION; publish or promote to the slot again"
+            )
         return release
 
     def slots(self) -> dict[str, str]:
@@ -223,7 +225,7 @@ class ReleaseStore:
     def _check_known(self, source: str) -> str:
         if "/" in source:
             return self._check_release(source)
-        release = self.current(source)
+        release = self.current(source) if _SLOT.fullmatch(source) else None
         if release is None:
             raise UnknownRelease(
                 f"nothing was published in slot {source!r} of {self.folder}; name a slot, or a release NAME/VERSION; {self._what_there_is()}"

@@ -80,6 +80,7 @@ def test_with_keys_an_administrators_is_needed_and_the_history_names_it(client, 
     [
         ("champion/promote", {"release": "sample/v9"}, 404, "unknown-release", "kept are sample/v3, sample/v2, sample/v1"),
         ("champion/promote", {"release": "nothing"}, 404, "unknown-release", "the slots are challenger, champion"),
+        ("champion/promote", {"release": "No Slot\n"}, 404, "unknown-release", "the slots are challenger, champion"),
         ("champion/promote", {"release": "../../x"}, 404, "unknown-release", "there is no release"),
         ("champion/rollback", {"to": "sample/v9"}, 404, "unknown-release", "there is no release"),
         ("challenger/rollback", {}, 409, "nothing-to-roll-back", "had no release before sample/v3"),

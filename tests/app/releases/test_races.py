@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
+import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -47,6 +50,58 @@ def test_many_processes_that_promote_and_roll_back_leave_one_history_without_gap
     assert all(one != other for one, other in itertools.pairwise(told))
     assert {change.by for change in history} == {"setup", "v1", "v2"}
     assert all(change.action != "found" for change in history)
+
+
+def test_a_history_that_is_read_while_the_slot_moves_twice_is_read_again(releases, monkeypatch):
+    """What was read of the pointer and of the history would not belong together, as if somebody had written the pointer by hand."""
+    written = ReleaseStore._written
+    moves = ["sample/v2", "sample/v1"]
+
+    def moving(self: ReleaseStore, slot: str):
+        if self is releases:
+            while moves:
+                ReleaseStore(self.folder).promote(moves.pop(), slot, by="somebody")
+        return written(self, slot)
+
+    monkeypatch.setattr(ReleaseStore, "_written", moving)
+    told = [(change.action, change.release) for change in releases.history("champion")]
+    assert told[-3:] == [("publish", "sample/v4"), ("promote", "sample/v1"), ("promote", "sample/v2")]
+
+
+def _publish_and_be_killed(folder: Path, bundle: Path, moment: str) -> None:
+    copyfile, write_file, copied = shutil.copyfile, store.write_file, []
+
+    def copying(source: Path, target: Path) -> None:
+        if moment == "copying" and len(copied) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        copied.append(copyfile(source, target))
+
+    def writing(path: Path, content: bytes) -> None:
+        if path.parent.name == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_file(path, content)
+
+    store.shutil.copyfile, store.write_file = copying, writing  # type: ignore[assignment]
+    ReleaseStore(folder).publish(bundle, "champion")
+
+
+def test_a_publication_killed_anywhere_leaves_the_slot_its_history_and_the_lock_to_others(releases, tmp_path):
+    """By SIGKILL, in a process of its own: while it copies, before it writes the history, and before it moves the pointer."""
+    bundle = write_bundle(make_draft(version="v5"), tmp_path / "drafts")
+    before = releases.history("champion")
+    context = multiprocessing.get_context("spawn")
+    for moment in ("copying", "history", "slots"):
+        process = context.Process(target=_publish_and_be_killed, args=(releases.folder, bundle, moment))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert releases.current("champion") == "sample/v4" and releases.history("champion") == before
+        leftovers = [*releases.folder.glob("bundles/*/.*.tmp")]
+        assert len(leftovers) == (1 if moment == "copying" else 0)
+        prune(releases, 9)
+        assert not [*releases.folder.rglob("*.tmp")]
+    assert ReleaseStore(releases.folder, patience=0.0).publish(bundle, "champion") == "sample/v5"
+    assert [change.release for change in releases.history("champion")][-2:] == ["sample/v4", "sample/v5"]
 
 
 @pytest.mark.parametrize("act", ["promote", "rollback", "publish"])
