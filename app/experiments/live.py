@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from app.experiments.definition import Surface
 from app.experiments.lifecycle import KeptExperiment
 from app.experiments.plan import RunningExperiment, SurfacePlan
 from app.releases import LiveRelease
-from app.store import Database, ExperimentRecords, ImpressionLog, insert_release
+from app.store import Database, ExperimentRecords, Impression, ImpressionLog, insert_release
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,11 @@ class LiveExperiments:
                 self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
         self._hold_releases()
         if is_new or monotonic() < self._settled_at:
-            self.plans = self._planned()
+            with self._impressions.watching() as shown:
+                plans = self._planned()
+                _keep(plans, shown)  # while it was made, the plan before went on exposing units
+                self.plans = plans
+                _keep(plans, shown)
             self._last_change = last_change
 
     def _is_understood(self, one: KeptExperiment) -> bool:
@@ -129,3 +133,20 @@ class LiveExperiments:
             return False
         self._complaints.pop(complaint, None)
         return True
+
+
+def _keep(plans: Mapping[Surface, SurfacePlan], shown: Sequence[Impression]) -> None:
+    """Let units keep what earlier plans have shown them."""
+    for plan in plans.values():
+        for running in plan.experiments.values():
+            running.keep(
+                (one.unit, one.variant, one.propensity, one.revision)
+                for one in shown
+                if one.experiment == running.name
+                and not one.is_override
+                and one.unit is not None
+                and one.variant is not None
+                and one.propensity is not None
+                and one.revision is not None
+                and one.revision < running.revision
+            )

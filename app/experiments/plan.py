@@ -76,12 +76,12 @@ class RunningExperiment:
         self.layer = allocation.layer
         self.releases = allocation.releases
         self._space = variant_space(self.definition.salt or self.name)
-        self._revision = kept.allocated_in
-        self.parts = {variant: self._part(variant, share, self._revision) for variant, share in allocation.shares.items()}
+        self.revision = kept.allocated_in
+        self.parts = {variant: self._part(variant, share, self.revision) for variant, share in allocation.shares.items()}
         self._mixed: Part | None = None
         if self.definition.kind == "interleaving":
-            self.parts = {variant: self._part(variant, 1.0, self._revision) for variant in allocation.releases}
-            self._mixed = self._part(INTERLEAVED, 1.0, self._revision)
+            self.parts = {variant: self._part(variant, 1.0, self.revision) for variant in allocation.releases}
+            self._mixed = self._part(INTERLEAVED, 1.0, self.revision)
         self._owners = Owners((spans, self.parts[variant]) for variant, spans in allocation.variants.items())
         self._stay = self._moved(exposures)
 
@@ -94,6 +94,11 @@ class RunningExperiment:
             part = self._owners.at(position(self._space, unit))
             assert part is not None, "variants own all positions"
         return part
+
+    def keep(self, exposures: Iterable[Exposure]) -> None:
+        """Know of more units that have seen a variant; what was known before goes first."""
+        for unit, part in self._moved(exposures).items():
+            self._stay.setdefault(unit, part)
 
     def _moved(self, exposures: Iterable[Exposure]) -> dict[str, Part]:
         """The units that have seen another variant than their positions belong to now; they go on seeing it."""

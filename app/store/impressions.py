@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,6 +93,7 @@ class ImpressionLog:
         self._is_asked = False
         self._known: set[tuple[str, str]] = set()
         self._num_recorded = 0
+        self._watched: list[Impression] | None = None
         self.num_waiting = 0
         """Impressions that are not yet written."""
         self.num_lost = 0
@@ -101,6 +103,8 @@ class ImpressionLog:
         """Have it written soon."""
         with self._lock:
             self._waiting.append(impression)
+            if self._watched is not None:
+                self._watched.append(impression)
             self._num_recorded += 1
             self.num_waiting += 1
             self._size += _size(impression)
@@ -110,6 +114,16 @@ class ImpressionLog:
             asked, self._is_asked = self._is_asked, True
         if not asked:
             self._ask()
+
+    @contextmanager
+    def watching(self) -> Iterator[Sequence[Impression]]:
+        """What is recorded meanwhile, as it comes; one may watch at a time."""
+        seen: list[Impression] = []
+        self._watched = seen
+        try:
+            yield seen
+        finally:
+            self._watched = None
 
     def flush(self) -> None:
         """Have what waits written, and return when it is, whatever is recorded meanwhile.

@@ -167,6 +167,27 @@ def test_an_exposure_that_another_process_writes_late_is_found(services, monkeyp
     assert ahead.seen(late) == ("test", "control")
 
 
+def test_who_is_exposed_while_new_weights_are_being_followed_keeps_the_variant(services, monkeypatch):
+    """The exposures have been read, and the plan before goes on answering until the new one is made."""
+    service = services()
+    service.experiments.create(definition())
+    service.experiments.start("test")
+    service.running.follow()
+    service.experiments.update("test", weights={"treatment": 1000})
+    read = service.running._records.exposures
+    shown: dict[str, tuple[str, str]] = {}
+
+    def exposures(name: str, *, before: int):
+        found = list(read(name, before=before))
+        shown.update((user, service.seen(user)) for user in USERS)
+        return found
+
+    monkeypatch.setattr(service.running._records, "exposures", exposures)
+    service.running.follow()
+    assert 160 < sum(variant == "control" for _, variant in shown.values()) < 240
+    assert {user: service.seen(user) for user in USERS} == shown
+
+
 def test_experiments_of_one_layer_share_no_unit_and_others_are_independent(services):
     service = services()
     for name, traffic in (("one", 0.5), ("two", 0.3)):
