@@ -90,7 +90,8 @@ def _parts(log: EventLog, since: int, kinds: frozenset[str]) -> Iterator[tuple[R
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside the other, which takes its place when it is whole."""
+    """A file beside the other, which takes its place when it is whole; its folder is made where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield beside

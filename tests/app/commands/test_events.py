@@ -96,6 +96,11 @@ def test_a_part_by_number_and_type(irgan, tmp_path):
     assert (tmp_path / "out.csv").read_text().startswith("number,id,")
 
 
+def test_the_folder_of_the_file_is_made(irgan, tmp_path):
+    irgan("--output", "new/folder/out.csv")
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["out.csv"]
+
+
 def test_what_cannot_be_leaves_the_file_that_is_there(irgan, tmp_path, monkeypatch):
     with pytest.raises(SettingsInvalid, match=r"out.xlsx: .* expected one of .csv, .jsonl, .parquet"):
         irgan("--output", "out.xlsx")
