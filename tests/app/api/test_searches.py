@@ -352,9 +352,11 @@ def test_every_example_of_the_document_is_a_body_that_is_understood(client, only
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             for example in content.get("examples", {}).values():
-                response = only["items"].request(method.upper(), path.replace("{item_id}", "x"), json=example["value"])
+                address = path.replace("{item_id}", "x").replace("{slot}", "items")
+                response = only["items"].request(method.upper(), address, json=example["value"])
                 told = response.json()
-                assert response.status_code in {200, 201, 409} or told["type"].endswith("invalid-filter"), told
+                understood = response.status_code in {200, 201, 409}
+                assert understood or told["type"].endswith(("invalid-filter", "unknown-release")), told
                 tried += 1
     assert tried >= 8
 
