@@ -74,7 +74,7 @@ def sequence_shows(found: Contrast, planned_units: float, *, level: float = LEVE
     found = found.cautious()
     units = found.control_units + found.treatment_units
     with np.errstate(all="ignore"):
-        usable = (np.minimum(found.control_units, found.treatment_units) >= burn_in) & (found.variance() > 0)
+        usable = (found.telling >= burn_in) & (found.variance() > 0)
         times = best_scale(1.0 - level) / planned_units * elapsed(units, found.spread, usable)
         reach = critical_value(times, level) * np.sqrt(found.variance())
     shown: np.ndarray = usable & (np.abs(found.treatment - found.control) > reach)

@@ -42,6 +42,17 @@ class Moments:
             cov_44 = centred_N4.T @ centred_N4 / max(num_units - 1, 1)
         return cls(np.array(float(num_units)), mean_4, cov_44)
 
+    @property
+    def telling(self) -> np.ndarray:
+        """How many units with equal denominators would tell as much, (Σ d)² / Σ d² (Kish 1965), float64 [...]; NaN where nothing does.
+
+        Of users who have rated nothing a mean rating knows nothing, and where a few units weigh as much as all the rest, they are few.
+        """
+        with np.errstate(all="ignore"):
+            square = self.mean_4[..., 1] ** 2
+            telling: np.ndarray = self.units * square / (square + self.cov_44[..., 1, 1] * (self.units - 1) / self.units)
+        return telling
+
     def __add__(self, other: Moments) -> Moments:
         """Of both together."""
         units = self.units + other.units
@@ -65,6 +76,7 @@ class Contrast:
         unadjusted_variance: of the difference, had the time before not been used.
         size: harmonic sum of both variants' total denominators (units, for a plain mean).
         control_units, treatment_units: how many there are.
+        telling: of the variant with the fewest, see `Moments.telling`.
     """
 
     control: np.ndarray
@@ -78,6 +90,7 @@ class Contrast:
     size: np.ndarray
     control_units: np.ndarray
     treatment_units: np.ndarray
+    telling: np.ndarray
 
     def variance(self, factor: float = 1.0) -> np.ndarray:
         """Of treatment − factor · control."""
@@ -138,6 +151,7 @@ def contrast(control: Moments, treatment: Moments) -> Contrast:
             size=totals[0] * totals[1] / (totals[0] + totals[1]),
             control_units=control.units,
             treatment_units=treatment.units,
+            telling=np.minimum(control.telling, treatment.telling),
         )
 
 

@@ -60,11 +60,6 @@ class Sample:
         return len(self.numerator_N)
 
     @property
-    def num_telling(self) -> int:
-        """Units that say something of the quotient: of users who have rated nothing a mean rating knows nothing."""
-        return self.num_units if self.denominator_N is None else int(np.count_nonzero(self.denominator_N))
-
-    @property
     def is_ratio(self) -> bool:
         """Whether units have denominators of their own."""
         return self.denominator_N is not None

@@ -30,7 +30,7 @@ from app.experiments.statistics.samples import Sample
 PLANNED_UNITS = 10_000
 """Of all compared variants together; where nothing was planned."""
 BURN_IN = 100
-"""Units of each variant, that say something of the metric, before an interval is stated: what is asymptotic needs some to begin with."""
+"""Units of each variant before an interval is stated, by `Moments.telling`: what is asymptotic needs some to begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def sequence(
         level: the share of experiments in which *no* interval of the sequence misses.
         planned_units: of both variants together, where the interval shall be narrowest. Chosen before the start and never changed
             after; a wrong one costs width (tenfold too low 7%, too high 26%), no validity.
-        burn_in: units of each variant, of a quotient with something to divide by, before something is said.
+        burn_in: units of each variant, by `Moments.telling`, before something is said.
     """
     results: list[Look] = []
     p_value = 1.0
@@ -149,9 +149,9 @@ def walk(looks: Sequence[tuple[Sample, Sample]], *, level: float, planned_units:
     steps = []
     for control, treatment in looks:
         first, second, found, why = compared(control, treatment)
-        fewest, telling = min(control.num_units, treatment.num_units), min(control.num_telling, treatment.num_telling)
-        if why is None and telling < burn_in:
-            told = f"{fewest} units" if fewest < burn_in else f"{telling} units with something to divide by"
+        fewest = min(control.num_units, treatment.num_units)
+        if why is None and not found.telling >= burn_in:
+            told = f"{fewest} units" if fewest < burn_in else f"as much to divide by as {found.telling:.0f} equal units"
             why = f"the smaller variant has {told}; from {burn_in} on something can be said"
         steps.append(Step(first, second, found.cautious(), 0.0, why))
     times = elapsed(

@@ -125,9 +125,20 @@ def test_the_burn_in_of_a_quotient_waits_for_units_that_say_something_of_it():
     """The spread of two or three ratings is known badly: taken for good, it found a difference in one of four experiments without one."""
     last = [sequence(rated_by_few(seed))[-1] for seed in range(20)]
     assert all(step.interval is None and step.p_value == 1.0 for step in last)
-    assert last[0].problem is not None and "units with something to divide by; from 100 on" in last[0].problem
+    assert last[0].problem is not None and "as much to divide by as " in last[0].problem
     stated = [sequence(rated_by_few(seed), burn_in=1)[-1] for seed in range(20)]
     assert sum(step.p_value < 0.05 for step in stated) > 1
+
+
+def test_a_few_heavy_units_are_few_however_many_light_ones_there_are():
+    """(150 · 1 + 100)² / (150 · 1 + 100²) is 6; as when a bandit's floor gives the units of one variant a hundredfold weight."""
+    rng = np.random.default_rng(0)
+    heavy_N = np.append(np.ones(150), 100.0)
+    heavy, even = (
+        Sample(numerator_N=rng.random(151) * each_N, denominator_N=each_N) for each_N in (heavy_N, np.full(151, 7.0))
+    )
+    assert (float(heavy.moments.telling), float(even.moments.telling)) == (pytest.approx(62_500 / 10_150), 151.0)
+    assert look(heavy, even).interval is None and look(even, even).interval is not None
 
 
 def test_time_is_units_where_outcomes_are_final_and_more_where_they_grow():
