@@ -64,7 +64,7 @@ def _measured(factory: str, item_vectors_ID: np.ndarray, queries_QD: np.ndarray)
     """An index of one kind, with the smallest search parameter that is enough, or the largest that is worth trying."""
     index = faiss.index_factory(item_vectors_ID.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     if not index.is_trained:
-        index.train(item_vectors_ID)
+        _learn_lists(index, item_vectors_ID)
     index.add(item_vectors_ID)
     parameter = "nprobe" if factory.startswith("IVF") else "efSearch" if factory.startswith("HNSW") else None
     if parameter is None or not len(queries_QD):
@@ -79,6 +79,20 @@ def _measured(factory: str, item_vectors_ID: np.ndarray, queries_QD: np.ndarray)
             break
         value = min(2 * value, most)
     return index, IndexInfo(factory=factory, parameters={parameter: value}, recall_at_100=recall, num_queries=len(queries_QD))
+
+
+def _learn_lists(index: faiss.Index, item_vectors_ID: np.ndarray) -> None:
+    """k-means of an inverted file, on all GPUs where the FAISS that is installed knows of any; the index itself stays where it is."""
+    if faiss.get_num_gpus() == 0:
+        index.train(item_vectors_ID)
+        return
+    inverted_file = faiss.extract_index_ivf(index)
+    on_gpus = faiss.index_cpu_to_all_gpus(
+        faiss.IndexFlatIP(item_vectors_ID.shape[1])
+    )  # FAISS borrows it, so it must have a name
+    inverted_file.clustering_index = on_gpus
+    index.train(item_vectors_ID)
+    inverted_file.clustering_index = None
 
 
 def _exact(item_vectors_ID: np.ndarray, queries_QD: np.ndarray) -> np.ndarray:

@@ -110,3 +110,30 @@ def test_recall_counts_rows_that_were_not_found() -> None:
     assert index._recall(np.array([[0, -1], [-1, -1]]), wanted_QK) == 0.25
     assert index._recall(np.array([[2, 3], [0, 1]]), wanted_QK) == 0.0
     assert index._recall(np.array([[4, 9], [2, 7]]), wanted_QK) == 0.25
+
+
+def test_lists_are_learned_on_gpus_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flat index in the place of the one on GPUs, through the same code: k-means asks it, and the lists are the same."""
+    items_ID, queries_QD, given = vectors(3000, 8, 0), vectors(20, 8, 1), []
+    plain, _ = build_index(items_ID, queries_QD, "IVF32,Flat")
+
+    def stand_in(flat: faiss.Index) -> faiss.Index:
+        given.append(flat)
+        return flat
+
+    monkeypatch.setattr(index.faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(index.faiss, "index_cpu_to_all_gpus", stand_in, raising=False)
+    built, info = build_index(items_ID, queries_QD, "IVF32,Flat")
+    assert [flat.ntotal for flat in given] == [32]
+    assert info.recall_at_100 >= 0.99
+    np.testing.assert_array_equal(faiss.serialize_index(built), faiss.serialize_index(plain))
+
+
+@pytest.mark.cuda
+def test_lists_that_gpus_learned_are_as_good() -> None:
+    """With `faiss-gpu` on a machine that has one; the index that comes out is the CPU's."""
+    if faiss.get_num_gpus() == 0:
+        pytest.skip("FAISS knows no GPU here")
+    built, info = build_index(vectors(20_000, 24, 0), vectors(50, 24, 1), "IVF128,Flat")
+    assert info.recall_at_100 >= 0.99
+    assert isinstance(faiss.deserialize_index(faiss.serialize_index(built)), faiss.IndexIVFFlat)
