@@ -14,6 +14,8 @@ from app.experiments.reports.words import number, part, span
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 16, 14, 42
 _TICKS = 5
+_SHORT = 0.03
+"""Of the width: how long a line is of which there is one look."""
 _LEAST_SHARE = 0.2
 """Of the looks that may lie outside of the plot: the first intervals are so wide that all else would be flat."""
 
@@ -37,7 +39,10 @@ class _Plane:
         return _HEIGHT - _BOTTOM - (inside - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
     def points(self, spots: Sequence[Spot]) -> str:
-        """As a path's list of points."""
+        """As a path's list of points; a spot alone, which nobody would see, becomes a short line."""
+        if len(spots) == 1:
+            ((time, value),) = spots
+            spots = [(time - _SHORT * (self.times[1] - self.times[0]), value), (time, value)]
         return " ".join(f"{self.x(time):.1f},{self.y(value):.1f}" for time, value in spots)
 
 
@@ -58,8 +63,8 @@ def estimate_over_time(one: Comparison, started: str) -> str:
     values = [(time, point.value) for time, point in zip(times, told, strict=True) if point.value is not None]
     fixed = [(time, point.fixed) for time, point in zip(times, told, strict=True) if point.fixed is not None]
     body = [
-        _axes(plane, lambda value: written(value, signed=True)),
-        f'<polygon class="band" points="{plane.points(lows + highs[::-1])}"/>',
+        _axes(plane, lambda value: written(value, signed=True).replace(".0%", "%")),
+        f'<polygon class="band" points="{plane.points(lows)} {" ".join(reversed(plane.points(highs).split()))}"/>',
         f'<line class="zero" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{plane.y(0):.1f}" y2="{plane.y(0):.1f}"/>',
         *(
             f'<polyline class="fixed" points="{plane.points([(time, pair[side]) for time, pair in fixed])}"/>'

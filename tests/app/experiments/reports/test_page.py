@@ -105,6 +105,18 @@ def test_states_are_told_by_words_and_signs_not_by_colour_alone(page: Page, repo
     assert "✓ good" in page.text
 
 
+def test_a_single_look_can_be_seen(report: Report):
+    """Its interval is an area and not a point: the corners are all different, and go round it."""
+    metric = report.metrics[0]
+    one = replace(metric.comparisons[0], points=metric.comparisons[0].points[-1:])
+    page = Page(render_page(replace(report, metrics=[replace(metric, comparisons=[one])])))
+    (band,) = (attributes for attributes in page.attributes("polygon") if attributes["class"] == "band")
+    (left, low), (right, below), (end, high), (start, above) = (
+        map(float, corner.split(",")) for corner in band["points"].split()
+    )
+    assert left == start < right == end and low == below > above == high
+
+
 def test_the_page_of_red_figures_says_so_at_the_top(tmp_path):
     page = Page(render_page(reported(clicking((400, 250)), tmp_path)))
     assert page.text.index("Do not use these figures") < page.text.index("Figures")
