@@ -126,7 +126,11 @@ def _events(outcomes: Outcomes) -> list[Check]:
     state = _state(share, _LOST, _MOSTLY_LOST)
     return [
         Check(name="events", state="warning" if not counted and len(outcomes.units.names) else "good", text=told),
-        Check(name="events of nobody", state=state, text=whose if lost else "every event says whose it is"),
+        Check(
+            name="events of nobody",
+            state=state,
+            text=whose if lost else "every event says whose it is, or which answer it follows",
+        ),
     ]
 
 

@@ -305,7 +305,7 @@ def test_events_that_follow_answers_outside_of_the_experiment_are_healthy(either
         "good",
         "1 of 10 events (click) count; 9 are of who takes no part, 0 came before the exposure, after the end or from an override",
     )
-    assert texts["events of nobody"] == ("good", "every event says whose it is")
+    assert texts["events of nobody"] == ("good", "every event says whose it is, or which answer it follows")
 
 
 def test_clicks_on_an_answer_that_the_champion_gave_alone_speak_for_nobody(either):
