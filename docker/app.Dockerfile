@@ -1,5 +1,5 @@
 # The service, with reports of experiments and PostgreSQL: no torch, no compiler, no pip of its own.
-# EXTRAS=postgres leaves out what only reports need, a fifth of the image.
+# EXTRAS=postgres leaves out what only reports need, a quarter of what is installed.
 
 # To the minor version and the release of Debian: what is below comes with the security fixes of both.
 FROM python:3.12-slim-bookworm AS build
