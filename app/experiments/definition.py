@@ -108,6 +108,10 @@ class Experiment(_Frozen):
             raise ValueError(f"each metric can stand once among primary, secondary and guardrails; found {', '.join(metrics)}")
         if self.kind == "interleaving" and INTERLEAVED in names:
             raise ValueError(f"no variant can be called {INTERLEAVED}: so the answers are called that mix all of them")
+        if self.kind == "interleaving" and self.metrics != [METRICS["click-through"]]:
+            raise ValueError(
+                "mixed answers are judged by the preference that clicks show; leave out primary, secondary and guardrails"
+            )
         if self.kind == "interleaving" and self.surface == "similar":
             raise ValueError("interleaving mixes recommendations, search or rerank; found the surface similar")
         if self.kind == "interleaving" and len(names) > 2 and self.interleaver != "team-draft":

@@ -132,6 +132,18 @@ def test_a_life_over_http(on_either_store):
         (
             "POST",
             "",
+            {"name": "new", "kind": "interleaving", "variants": VARIANTS, "guardrails": [{"metric": "latency"}]},
+            (422, "invalid-request"),
+        ),
+        (
+            "POST",
+            "",
+            {"name": "new", "kind": "interleaving", "variants": VARIANTS, "primary": "conversion"},
+            (422, "invalid-request"),
+        ),
+        (
+            "POST",
+            "",
             {"name": "new", "kind": "interleaving", "variants": [VARIANTS[0], {**VARIANTS[1], "name": "interleaved"}]},
             (422, "invalid-request"),
         ),
