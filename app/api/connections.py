@@ -17,6 +17,9 @@ _MAX_HEAD = 2**16
 """Bytes of the request line and all headers; trailers count too."""
 _ROOM = 4
 """So many times the longest body may pass in all: the service's own limit comes first, this one ends what is sent after it, or beside it."""
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 2**20
+"""So long, and so much, a refused client may go on sending, unheard."""
 _LEAST_RATE = 1024.0
 """Bytes a second at which a client takes its answer at least."""
 
@@ -40,7 +43,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._refused = _MALFORMED
         self._awaited_since: float | None = self.loop.time()
-        self._is_in_head = False
+        self._is_in_head = self._is_refused = False
         self._num_messages = self._num_bytes = self._head_bytes = 0
         self._unsent, self._unsent_since = 0, self.loop.time()
         self._watching = self.loop.call_later(self.receive_seconds / 2, self._watch)
@@ -52,13 +55,16 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless that is too much."""
+        if self._is_refused:
+            self._num_bytes += len(data)
+            if self._num_bytes > _LINGER_BYTES:
+                self.transport.abort()
+            return
         before = self._num_messages
         super().data_received(data)
-        if self._awaited_since is None or before != self._num_messages:
+        if self._is_refused or self._awaited_since is None or before != self._num_messages:
             return
         self._num_bytes += len(data)
-        if self.transport.is_closing():
-            return
         if self._is_in_head and self._num_bytes > _MAX_HEAD:
             self._refuse(_HEAD_TOO_LARGE)
         elif self._num_bytes > _ROOM * self.max_body + _MAX_HEAD:
@@ -114,31 +120,50 @@ class BoundedConnection(HttpToolsProtocol):
             self._unsent, self._unsent_since = unsent, self._unsent_since if self._unsent else now
         if unsent and now - self._unsent_since >= self.receive_seconds:
             self.transport.abort()
+        elif self._awaited_since is None:
+            return
         elif self.pipeline:
-            self._awaited_since = now  # what waits then is this request, for the answers of those before it
-        elif self._awaited_since is not None and now - self._awaited_since >= self.receive_seconds:
+            self._awaited_since = now  # it is the request that waits, for the answers of those before it
+        elif now - self._awaited_since >= self.receive_seconds:
             self._refuse(_TOO_SLOW)
 
     def _refuse(self, kind: Kind) -> None:
+        """Say why, if the request that is refused has no answer yet, and read no more of it."""
+        if self._is_refused:
+            return
         cycle = self.cycle
-        is_answering = cycle is not None and not cycle.response_complete
-        if is_answering:  # what waits for the rest of the request learns that there is none
+        is_unanswered = self._num_messages > 0 and (cycle is None or not cycle.response_started)
+        if self._is_in_head and cycle is not None:  # of the request before
+            is_unanswered = cycle.response_complete
+        if (
+            cycle is not None and not cycle.response_complete
+        ):  # what waits for the rest of the request learns that there is none
             cycle.disconnected = True
             cycle.message_event.set()
-        if not (is_answering and cycle.response_started) and not self.transport.is_closing():
-            body = orjson.dumps(
-                {
-                    "type": kind.uri,
-                    "title": kind.title,
-                    "status": kind.status,
-                    "detail": _DETAILS[kind.status].format(seconds=self.receive_seconds, head=_MAX_HEAD, body=self.max_body),
-                    "request_id": "",
-                    "errors": [],
-                }
-            )
-            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            self.transport.write(STATUS_LINE[kind.status] + head.encode() + body)
-        self.transport.close()
+        if not is_unanswered or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._is_refused, self._num_bytes = True, 0
+        self.transport.write(_answer(kind, seconds=self.receive_seconds, head=_MAX_HEAD, body=self.max_body))
+        # A connection that is closed while the client sends is reset, and the client never reads why.
+        self.transport.write_eof()
+        self._watching.cancel()
+        self._watching = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+
+
+def _answer(kind: Kind, **limits: float) -> bytes:
+    body = orjson.dumps(
+        {
+            "type": kind.uri,
+            "title": kind.title,
+            "status": kind.status,
+            "detail": _DETAILS[kind.status].format(**limits),
+            "request_id": "",
+            "errors": [],
+        }
+    )
+    head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    return STATUS_LINE[kind.status] + head.encode() + body
 
 
 _DETAILS = {
