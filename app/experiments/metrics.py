@@ -66,5 +66,7 @@ def _named(value: Any) -> Any:
     return METRICS[value]
 
 
-NamedMetric = Annotated[Metric, BeforeValidator(_named)]
+_AsGiven = Annotated[str, Field(json_schema_extra={"enum": list(METRICS)})] | Metric
+
+NamedMetric = Annotated[Metric, BeforeValidator(_named, json_schema_input_type=_AsGiven)]
 """A metric by its name, or described."""

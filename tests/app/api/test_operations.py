@@ -142,6 +142,15 @@ def test_only_what_reads_a_body_is_described_with_one(document):
     assert [(one["name"], one["in"]) for one in of_report] == [("name", "path"), ("format", "query")]
 
 
+def test_a_metric_is_described_by_its_name_or_whole(document):
+    """Both are accepted, and programs that are written by the description can send either."""
+    described = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema = document["components"]["schemas"][described["$ref"].rpartition("/")[2]]
+    name, whole = schema["properties"]["primary"]["anyOf"]
+    assert (name["type"], "click-through" in name["enum"]) == ("string", True)
+    assert whole["$ref"].endswith("/Metric")
+
+
 def test_every_reference_in_the_description_leads_somewhere(document):
     def references(part):
         if isinstance(part, dict):
