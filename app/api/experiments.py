@@ -121,6 +121,7 @@ async def _told(request: Request, change: Callable[[Experiments], KeptExperiment
     experiments: Experiments = request.app.state.experiments
     participation: Participation = request.app.state.participation
     changed = await asyncio.to_thread(change, experiments.for_somebody(asked_by(request)))
+    request.app.state.reports.forget(changed.name)
     await asyncio.to_thread(participation.experiments.follow)
     return _json(changed.as_json(), status)
 

@@ -77,6 +77,10 @@ class Reports:
                     self._made[name] = found
         return found
 
+    def forget(self, name: str) -> None:
+        """Make the report anew when it is asked for again: the experiment is another now."""
+        self._made.pop(name, None)
+
     def _make(self, name: str) -> _Made:
         began = monotonic()
         report = report_of(self._database, name)

@@ -70,6 +70,14 @@ def test_a_report_is_given_again_for_a_little_while(service, monkeypatch):
     assert made == ["test", "test"]
 
 
+def test_a_report_knows_of_what_was_just_done(service):
+    client, database = service
+    small(database)
+    assert client.get("/v1/experiments/test/report").json()["state"] == "stopped"
+    assert client.post("/v1/experiments/test/conclude", json={"reason": "enough"}).status_code == 200
+    assert client.get("/v1/experiments/test/report").json()["state"] == "concluded"
+
+
 def test_there_is_none_by_that_name(service):
     client, _ = service
     problem = client.get("/v1/experiments/nothing/report").json()
