@@ -17,7 +17,8 @@ from app.api.answering import documented
 from app.api.direct import DirectRoute
 from app.api.participation import Participation
 from app.experiments.definition import Experiment
-from app.experiments.lifecycle import Experiments, KeptExperiment
+from app.experiments.kept import KeptExperiment
+from app.experiments.lifecycle import Experiments
 
 _STORE = documented(
     {422: "The request has parameters that are not known here", 503: "The store cannot be used; nothing has changed"}

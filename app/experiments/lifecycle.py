@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any
 
 import orjson
 from pydantic import ValidationError
@@ -16,64 +14,13 @@ from sqlalchemy import Connection
 from app.experiments.assignment import Allocation, allocated
 from app.experiments.definition import Experiment
 from app.experiments.errors import ChangeInvalid, LayerFull, SurfaceTaken, UnknownExperiment, WrongState
+from app.experiments.kept import KeptExperiment
 from app.experiments.layers import free_share, resized
 from app.experiments.rankers import resolved
 from app.experiments.reports import last_words
 from app.experiments.spans import Spans, union
 from app.releases import ReleaseStore
 from app.store import Database, ExperimentChange, ExperimentRecord, ExperimentRecords, State
-
-
-@dataclass(frozen=True)
-class KeptExperiment:
-    """An experiment as the store has it.
-
-    Attributes:
-        record: of the store.
-    """
-
-    record: ExperimentRecord
-
-    @property
-    def name(self) -> str:
-        """Its own."""
-        return self.record.name
-
-    @property
-    def state(self) -> State:
-        """Draft, running, stopped or concluded."""
-        return self.record.state
-
-    @cached_property
-    def definition(self) -> Experiment:
-        """What it is."""
-        return Experiment.model_validate_json(self.record.definition)
-
-    @property
-    def allocated_in(self) -> int:
-        """The revision of the allocation in force, 0 before the first start."""
-        return max(self.record.allocations, default=0)
-
-    @cached_property
-    def allocation(self) -> Allocation | None:
-        """Who sees what, now or when it was last running; None before the first start."""
-        return Allocation.from_json(self.record.allocations[self.allocated_in]) if self.allocated_in else None
-
-    def as_json(self) -> dict[str, Any]:
-        """All there is to know, as JSON values."""
-        record, allocation = self.record, self.allocation
-        return {
-            "name": record.name,
-            "state": record.state,
-            "created": record.created.isoformat(),
-            "started": None if record.started is None else record.started.isoformat(),
-            "ended": None if record.ended is None else record.ended.isoformat(),
-            "outcome": None if record.outcome is None else orjson.loads(record.outcome),
-            "revision": record.revision,
-            "releases": {} if allocation is None else dict(allocation.releases),
-            "shares": {} if allocation is None else allocation.shares,
-            "definition": self.definition.model_dump(mode="json"),
-        }
 
 
 class Experiments:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from app.experiments.definition import Surface
-from app.experiments.lifecycle import KeptExperiment
+from app.experiments.kept import KeptExperiment
 from app.experiments.plan import RunningExperiment, SurfacePlan
 from app.releases import LiveRelease
 from app.store import Database, ExperimentRecords, Impression, ImpressionLog, insert_release

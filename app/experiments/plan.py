@@ -12,8 +12,8 @@ from app.errors import QueryInvalid
 from app.experiments.assignment import layer_space, position, variant_space
 from app.experiments.definition import INTERLEAVED, Experiment
 from app.experiments.interleaving import Method
+from app.experiments.kept import KeptExperiment
 from app.experiments.layers import WHOLE
-from app.experiments.lifecycle import KeptExperiment
 from app.experiments.spans import Owners
 
 OVERRIDE_HEADER = "x-irgan-variant"

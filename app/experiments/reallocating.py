@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from app.experiments.bandit import Arm, Assigned, allocate, arm
-from app.experiments.lifecycle import Experiments, KeptExperiment
+from app.experiments.kept import KeptExperiment
+from app.experiments.lifecycle import Experiments
 from app.experiments.outcomes import read_outcomes
 from app.store import Database, ExperimentRecords
 

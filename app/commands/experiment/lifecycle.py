@@ -13,7 +13,8 @@ import typer
 from app.commands.experiment import experiment
 
 if TYPE_CHECKING:
-    from app.experiments.lifecycle import Experiments, KeptExperiment
+    from app.experiments.kept import KeptExperiment
+    from app.experiments.lifecycle import Experiments
 
 Name = Annotated[str, typer.Argument(help="The experiment.", show_default=False)]
 Store = Annotated[

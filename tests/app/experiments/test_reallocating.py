@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from app.experiments.lifecycle import KeptExperiment
+from app.experiments.kept import KeptExperiment
 from app.experiments.reallocating import Reallocations, weights_of
 from app.store import Event, Impression, insert_events, insert_impressions
 from app.store.tables import ALLOCATIONS
