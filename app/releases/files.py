@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,10 +38,25 @@ def locked(folder: Path, patience: float | None) -> Iterator[None]:
         yield
 
 
-def set_aside(path: Path) -> None:
+def set_aside(path: Path) -> Path:
     """Give a folder a name that nobody looks for, durably, before it is deleted: it is never half there."""
-    path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp"))
+    aside = path.rename(path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp"))
     sync_folder(path.parent)
+    return aside
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[None]:
+    """Let a block put another folder in the place of one, where there is one; where the block fails the old one comes back."""
+    aside = set_aside(path) if path.exists() else None
+    try:
+        yield
+    except BaseException:
+        if aside is not None:
+            aside.rename(path)
+        raise
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _lock_within(seconds: float, descriptor: int, folder: Path) -> None:

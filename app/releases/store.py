@@ -25,7 +25,7 @@ from app.releases.errors import (
     SlotInvalid,
     UnknownRelease,
 )
-from app.releases.files import locked, set_aside
+from app.releases.files import locked, replacing_folder
 from app.releases.history import Action, Change, effective, previous, this_account
 
 logger = logging.getLogger(__name__)
@@ -251,9 +251,7 @@ class ReleaseStore:
             return
         for abandoned in target.parent.glob(f".{target.name}.*.tmp"):  # by a process that was killed: the lock is ours
             shutil.rmtree(abandoned, ignore_errors=True)
-        if target.exists():
-            set_aside(target)
-        with new_folder(target) as folder:
+        with replacing_folder(target), new_folder(target) as folder:
             for name in (_MANIFEST, *(entry.path for entry in manifest.files)):
                 shutil.copyfile(bundle / name, folder / name)
             if (bundle / SEAL).is_file():

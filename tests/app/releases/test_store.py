@@ -148,6 +148,22 @@ def test_publishing_a_damaged_release_again_mends_it(releases, tmp_path):
         releases.publish(bundle, "champion")
         assert everything(releases.path("sample/v1")) == everything(bundle)
     assert len(releases.history("champion")) == 1
+    assert [path.name for path in releases.path("sample/v1").parent.iterdir()] == ["v1"]
+
+
+def test_a_damaged_release_that_cannot_be_mended_stays_as_it_was(releases, tmp_path, monkeypatch):
+    bundle = written(tmp_path, "v1")
+    releases.publish(bundle, "champion")
+    (releases.path("sample/v1") / "items.npy").write_bytes(b"damaged")
+    before = everything(releases.folder)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        releases.publish(bundle, "champion")
+    assert everything(releases.folder) == before
 
 
 def test_publishing_what_is_live_changes_nothing(releases, tmp_path):
