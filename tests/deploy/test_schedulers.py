@@ -233,7 +233,7 @@ def test_a_pod_that_is_told_to_end_lets_the_retraining_keep_its_checkpoint(tmp_p
     program = (
         "import signal,sys,time; signal.signal(15, lambda *_: (time.sleep(0.5), print('kept', flush=True), sys.exit(130)))"
     )
-    fake_irgan(tmp_path, f"exec {sys.executable} -c \"{program}; print('begun', flush=True); time.sleep(20)\"")
+    fake_irgan(tmp_path, f"exec {sys.executable} -c \"{program}; print('begun', flush=True); time.sleep(9)\"")
     (container,) = pods()["training"]["containers"]
     with subprocess.Popen(
         [*container["command"], *container["args"]],
