@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -208,7 +208,7 @@ def _tell_history(histories: Mapping[str, Sequence[Change]], as_json: bool) -> N
         typer.echo(json.dumps({"history": _as_json(histories)}, ensure_ascii=False))
         return
     rows = [
-        (f"{change.time:%Y-%m-%d %H:%M:%S}", slot, change.action, change.release, change.by)
+        (f"{change.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}", slot, change.action, change.release, change.by)
         for change, slot in sorted(
             ((change, slot) for slot, changes in histories.items() for change in changes), key=lambda told: told[0].time
         )
@@ -261,7 +261,7 @@ def _size(number: int) -> str:
 
 
 def _minute(time: datetime | None) -> str:
-    return "" if time is None else f"{time:%Y-%m-%d %H:%M}"
+    return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _iso(time: datetime | None) -> str | None:
