@@ -100,6 +100,9 @@ class Experiment(_Frozen):
         names = [variant.name for variant in self.variants]
         if len(set(names)) < len(names):
             raise ValueError(f"variants need names of their own; found {', '.join(names)}")
+        least = min(self.variants, key=lambda variant: variant.weight)
+        if least.weight * 1e6 < sum(variant.weight for variant in self.variants):
+            raise ValueError(f"the weight of {least.name} gives it less than one unit in a million; leave it out")
         wrong = sorted({variant for variant in self.overrides.values() if variant not in names})
         if wrong:
             raise ValueError(f"overrides name {', '.join(wrong)}; the variants are {', '.join(names)}")

@@ -23,8 +23,9 @@ _SETTLING_SECONDS = 5.0
 class LiveExperiments:
     """Follows the experiments of a store.
 
-    A request asks the plan of its surface, which looks nothing up but memory. All else happens beside the event loop, and where the store is away, what is
-    known of it goes on.
+    A request asks the plan of its surface, which looks nothing up but memory. All else happens beside the event loop, and where the store
+    is away, what is known of it goes on. An experiment takes part once the releases of its variants are in memory, or cannot be loaded;
+    however long that takes, the others are followed meanwhile.
 
     Args:
         database: where they are kept.
@@ -48,19 +49,43 @@ class LiveExperiments:
         self._last_change = 0
         self._noted: set[str] = set()
         self._complaints: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._ready: frozenset[_Needs] = frozenset()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def follow(self) -> None:
-        """Act on what has changed in the store; what goes wrong is logged once and changes nothing."""
+        """Act on what has changed in the store, and load what that needs; what goes wrong is logged once and changes nothing."""
+        self.follow_store()
+        self.hold_releases()
+
+    def follow_store(self) -> None:
+        """Act on what has changed in the store, but for experiments whose releases are not in memory."""
         with self._lock:
-            if self._tried("experiments cannot be followed", self._follow):
-                self._tried("the releases that answer cannot be noted", self._note_releases)
+            self._tried("experiments cannot be followed", self._follow)
+
+    def hold_releases(self) -> None:
+        """Have in memory what variants need, and nothing else; then those who waited for it take part."""
+        with self._loading:
+            running = self.running
+            if not self._tried("the releases of experiments cannot be held", lambda: self._hold(running)):
+                return
+            with self._lock:
+                before, self._ready = self._ready, frozenset(map(_needs, running))
+                if not self._ready <= before:
+                    self._tried("experiments cannot be followed", self._plan)
+            self._tried("the releases that answer cannot be noted", self._note_releases)
 
     async def watch(self, seconds: float) -> None:
         """Follow every so many seconds, beside the event loop; ends when cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.follow)
+        holding: asyncio.Task[None] | None = None
+        try:
+            while True:
+                await asyncio.sleep(seconds)
+                await asyncio.to_thread(self.follow_store)
+                if (self.running or self._ready) and (holding is None or holding.done()):
+                    holding = asyncio.create_task(asyncio.to_thread(self.hold_releases))
+        finally:
+            if holding is not None:
+                await asyncio.wait([holding])
 
     def _follow(self) -> None:
         last_change = self._records.last_change()
@@ -71,14 +96,16 @@ class LiveExperiments:
             self.running = [one for one in running if self._is_understood(one)]
             if self._allocated_in != (found := {one.name: one.allocated_in for one in self.running}):
                 self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
-        self._hold_releases()
         if is_new or monotonic() < self._settled_at:
-            with self._impressions.watching() as shown:
-                plans = self._planned()
-                _keep(plans, shown)  # while it was made, the plan before went on exposing units
-                self.plans = plans
-                _keep(plans, shown)
+            self._plan()
             self._last_change = last_change
+
+    def _plan(self) -> None:
+        with self._impressions.watching() as shown:
+            plans = self._planned()
+            _keep(plans, shown)  # while it was made, the plan before went on exposing units
+            self.plans = plans
+            _keep(plans, shown)
 
     def _is_understood(self, one: KeptExperiment) -> bool:
         def read() -> None:
@@ -87,20 +114,21 @@ class LiveExperiments:
         return self._tried(f"experiment {one.name!r} cannot be understood", read)
 
     def _planned(self) -> dict[Surface, SurfacePlan]:
-        moving = {one.name for one in self.running if len(one.record.allocations) > 1}
+        ready = [one for one in self.running if _needs(one) in self._ready]
+        moving = {one.name for one in ready if len(one.record.allocations) > 1}
         if moving:
             self._impressions.flush()  # this process's own exposures count too
         by_surface: dict[Surface, list[RunningExperiment]] = {}
-        for one in self.running:
+        for one in ready:
             exposures = self._records.exposures(one.name, before=one.allocated_in) if one.name in moving else ()
             running = RunningExperiment(one, exposures)
             by_surface.setdefault(one.definition.surface, []).append(running)
         return {surface: SurfacePlan(experiments) for surface, experiments in by_surface.items()}
 
-    def _hold_releases(self) -> None:
+    def _hold(self, running: Sequence[KeptExperiment]) -> None:
         """Have what variants need before anybody is assigned to them."""
         wanted: dict[int, set[str]] = {id(live): set() for live in self._lives.values()}
-        for one in self.running:
+        for one in running:
             assert one.allocation is not None
             wanted[id(self._lives[one.definition.surface])].update(one.allocation.releases.values())
         for live in {id(live): live for live in self._lives.values()}.values():
@@ -133,6 +161,15 @@ class LiveExperiments:
             return False
         self._complaints.pop(complaint, None)
         return True
+
+
+_Needs = tuple[str, frozenset[str]]
+"""An experiment and the releases of its variants."""
+
+
+def _needs(one: KeptExperiment) -> _Needs:
+    assert one.allocation is not None
+    return one.name, frozenset(one.allocation.releases.values())
 
 
 def _keep(plans: Mapping[Surface, SurfacePlan], shown: Sequence[Impression]) -> None:

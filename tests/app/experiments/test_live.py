@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -270,6 +271,33 @@ def test_the_former_champion_goes_on_answering_its_variant(services, tmp_path):
     service.live.follow()
     assert service.live.current.name == "sample/v2"
     assert service.live.find("sample/v1") is control
+
+
+def test_what_stops_ends_at_once_though_what_starts_takes_its_time_to_load(services, monkeypatch):
+    service = services()
+    service.experiments.create(definition())
+    service.experiments.start("test")
+    service.running.follow()
+    service.experiments.create(definition("slow", surface="similar"))
+    service.experiments.start("slow")
+    begun, may_end, hold = threading.Event(), threading.Event(), service.live.hold
+
+    def hold_slowly(names):
+        begun.set()
+        assert may_end.wait(30)
+        hold(names)
+
+    monkeypatch.setattr(service.live, "hold", hold_slowly)
+    service.running.follow_store()
+    loading = threading.Thread(target=service.running.hold_releases)
+    loading.start()
+    assert begun.wait(30)
+    service.experiments.stop("test")
+    service.running.follow_store()
+    assert set(service.running.plans) == set()
+    may_end.set()
+    loading.join()
+    assert set(service.running.plans) == {"similar"}
 
 
 def test_a_store_that_goes_away_leaves_things_as_they_are(tmp_path, releases, caplog):
