@@ -31,6 +31,17 @@ Recorded = Literal["experiments", "all", "none"]
 
 _OVERRIDE = OVERRIDE_HEADER.encode()
 
+OVERRIDABLE: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": OVERRIDE_HEADER,
+            "in": "header",
+            "description": "`EXPERIMENT=VARIANT`, to try a variant; the answer does not count.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+"""What the OpenAPI document says of ranking routes besides."""
 CHAMPION = "champion"
 """What answers in the place of a variant whose release does not."""
 OUTSIDE = b'"experiment":null,"variant":null'

@@ -16,7 +16,7 @@ from app.api import schemas
 from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit, documented
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
-from app.api.participation import CHAMPION, Participation, Turn, mixed
+from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
 from app.bundle import UnknownId
 from app.errors import QueryInvalid
 from app.experiments.definition import Surface
@@ -38,6 +38,7 @@ router = APIRouter(prefix="/v1", tags=["rankings"], route_class=DirectRoute)
     summary="Recommendations for a known user",
     response_model=schemas.RankingAnswer,
     responses=PROBLEMS,
+    openapi_extra=OVERRIDABLE,
 )
 async def recommend_to_user(
     request: Request,
@@ -59,6 +60,7 @@ async def recommend_to_user(
     summary="Recommendations for a history, or for several at once",
     response_model=schemas.RankingAnswer | schemas.BatchAnswer,
     responses=BODY_PROBLEMS,
+    openapi_extra=OVERRIDABLE,
 )
 async def recommend(
     request: Request,
@@ -119,6 +121,7 @@ async def recommend(
     summary="Items like an item",
     response_model=schemas.RankingAnswer,
     responses=PROBLEMS | documented({404: "The catalogue holds no such item"}),
+    openapi_extra=OVERRIDABLE,
 )
 async def similar_items(
     request: Request,

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, answering, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
-from app.api.participation import CHAMPION, Participation, Turn, mixed
+from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
 from app.errors import QueryInvalid
 from app.releases import LiveRelease, Release, RerankRelease, SearchRelease
 from app.retrieval import Document
@@ -28,6 +28,7 @@ router = APIRouter(prefix="/v1", tags=["search"], route_class=DirectRoute)
     summary="The order of a query's candidates",
     response_model=schemas.RerankAnswer,
     responses=BODY_PROBLEMS,
+    openapi_extra=OVERRIDABLE,
 )
 async def rerank(
     request: Request,

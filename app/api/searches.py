@@ -15,7 +15,7 @@ from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
 from app.api.pages import MixedPages, Page, cursor, read_cursor, refused
-from app.api.participation import CHAMPION, Participation, Turn
+from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn
 from app.api.schemas import condition_on
 from app.bundle import Fusion
 from app.experiments.interleaving import Interleaved
@@ -34,6 +34,7 @@ router = APIRouter(prefix="/v1", tags=["search"], route_class=DirectRoute)
     summary="Documents for a text, or a recommender's items by their metadata",
     response_model=schemas.SearchAnswer,
     responses=BODY_PROBLEMS,
+    openapi_extra=OVERRIDABLE,
 )
 async def search(
     request: Request,

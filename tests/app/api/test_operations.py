@@ -183,6 +183,22 @@ def test_the_examples_of_the_description_work_as_they_stand(client, document):
         RankingAnswer.model_validate(example, strict=True)
 
 
+def test_ranking_routes_and_no_others_name_the_header_that_tries_a_variant(document):
+    named = {
+        path
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if any(parameter["name"] == "x-irgan-variant" for parameter in operation.get("parameters", []))
+    }
+    assert named == {
+        "/v1/recommendations/{user_id}",
+        "/v1/recommendations",
+        "/v1/items/{item_id}/similar",
+        "/v1/search",
+        "/v1/rerank",
+    }
+
+
 def test_the_description_has_the_form_that_openapi_prescribes(document):
     """By the form's own models, unknown fields refused where the standard has none."""
     from fastapi.openapi.models import OpenAPI  # noqa: PLC0415 - beside its one use
