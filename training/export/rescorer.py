@@ -36,11 +36,12 @@ def export_rescorer(module: nn.Module, *, dim: int, num_items: int) -> OnnxResco
         num_items: I.
 
     Raises:
-        RuntimeError: the graph's answers differ from the module's on random queries; a mistake of ours.
+        RuntimeError: the graph's answers differ from the module's on random queries in [0, 1); a mistake of ours.
     """
     module = module.eval().cpu()
     rng = np.random.default_rng(0)
-    queries_BD = rng.normal(size=(_EXAMPLES, dim)).astype(np.float32)
+    # Between 0 and 1: a coordinate may be a share, and with shares beyond a mix of probabilities is none, whose logarithm may be anything.
+    queries_BD = rng.random(size=(_EXAMPLES, dim), dtype=np.float32)
     items_C = rng.permutation(num_items).astype(np.int64)
     inputs = (torch.from_numpy(queries_BD), torch.from_numpy(items_C))
     batch, candidates = torch.export.Dim("batch", min=1), torch.export.Dim("candidates", min=1)

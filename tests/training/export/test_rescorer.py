@@ -55,6 +55,18 @@ def test_a_rescorer_in_single_precision_is_a_mistake() -> None:
         export_rescorer(Single(10, 3), dim=3, num_items=10)
 
 
+def test_a_query_may_hold_a_share_of_a_mix() -> None:
+    """With a share below 0 or above 1 the mix has negative probabilities, and its logarithm is nothing that two programs agree on."""
+
+    class Mixed(Levels):
+        def forward(self, queries_BD: Tensor, items_C: Tensor) -> tuple[Tensor, Tensor]:
+            scores_BC, ratings_BC = super().forward(queries_BD, items_C)
+            share_B1 = queries_BD[:, :1].double()
+            return ((1.0 - share_B1) * scores_BC.exp() + share_B1 * 0.5).log(), ratings_BC
+
+    export_rescorer(Mixed(200, 6), dim=6, num_items=200)
+
+
 def test_the_first_stage_finds_inner_products_again() -> None:
     """Where the scores are inner products, regression gives their vectors back; a strong penalty shortens them."""
     rng = np.random.default_rng(0)
