@@ -50,6 +50,7 @@ class LiveExperiments:
         self._noted: set[str] = set()
         self._complaints: dict[str, str] = {}
         self._ready: frozenset[_Needs] = frozenset()
+        self._is_followed = False
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def follow(self) -> None:
@@ -60,7 +61,7 @@ class LiveExperiments:
     def follow_store(self) -> None:
         """Act on what has changed in the store, but for experiments whose releases are not in memory."""
         with self._lock:
-            self._tried("experiments cannot be followed", self._follow)
+            self._is_followed = self._tried("experiments cannot be followed", self._follow)
 
     def hold_releases(self) -> None:
         """Have in memory what variants need, and nothing else; then those who waited for it take part."""
@@ -72,7 +73,8 @@ class LiveExperiments:
                 before, self._ready = self._ready, frozenset(map(_needs, running))
                 if not self._ready <= before:
                     self._tried("experiments cannot be followed", self._plan)
-            self._tried("the releases that answer cannot be noted", self._note_releases)
+            if self._is_followed:
+                self._tried("the releases that answer cannot be noted", self._note_releases)
 
     async def watch(self, seconds: float) -> None:
         """Follow every so many seconds, beside the event loop; ends when cancelled."""
@@ -81,7 +83,7 @@ class LiveExperiments:
             while True:
                 await asyncio.sleep(seconds)
                 await asyncio.to_thread(self.follow_store)
-                if (self.running or self._ready) and (holding is None or holding.done()):
+                if holding is None or holding.done():
                     holding = asyncio.create_task(asyncio.to_thread(self.hold_releases))
         finally:
             if holding is not None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, insert, text
 
-from app.store.tables import EVENTS, IMPRESSIONS, METADATA
+from app.store.tables import ASSIGNMENTS, EVENTS, IMPRESSIONS, METADATA
 from training.data import LoggedOptions, load_dataset, load_logged, load_shown
 from training.errors import DataError
 
@@ -153,7 +153,7 @@ def test_open_bandit_has_its_published_counts(data_dir: Path):
 
 
 def test_the_query_of_the_page_makes_a_log_of_an_experiment(tmp_path: Path):
-    """On a store of our own tables: assigned answers alone, clicks found by their answer, times in seconds."""
+    """On a store of our own tables: assigned answers alone, with the chance at assignment, clicks found by their answer, times in seconds."""
     page = (Path(__file__).parents[3] / "docs" / "counterfactual.md").read_text()
     query = page[page.index("SELECT i.variant") :].split("\n\n")[0].replace("'NAME'", "'try'")
     engine = create_engine("sqlite://")
@@ -169,12 +169,15 @@ def test_the_query_of_the_page_makes_a_log_of_an_experiment(tmp_path: Path):
             ({}, {"variant": "old", "propensity": 0.75, "unit": "u2"}, {"is_override": True}, {"experiment": "another"})
         ):
             connection.execute(insert(IMPRESSIONS).values({**answer, **other, "request_id": f"r{number}"}))
+        for unit, variant, chance in (("u1", "new", 0.2), ("u2", "old", 0.8)):
+            assigned = {"unit": unit, "variant": variant, "propensity": chance, "revision": 2, "time": moment}
+            connection.execute(insert(ASSIGNMENTS).values({"experiment": "try", **assigned}))
         for number, (request, kind) in enumerate((("r0", "click"), ("r0", "click"), ("r1", "rating"), ("r2", "click"))):
             connection.execute(insert(EVENTS).values({**click, "id": f"e{number}", "request_id": request, "type": kind}))
         pd.read_sql(text(query), connection).to_csv(tmp_path / "try.csv", index=False)
     log = load_logged(str(tmp_path / "try.csv"))
     assert [log.actions.id(row) for row in log.action_rows_N] == ["new", "old"]
-    assert (log.rewards_N.tolist(), log.propensities_N.tolist()) == ([1, 0], [0.25, 0.75])
+    assert (log.rewards_N.tolist(), log.propensities_N.tolist()) == ([1, 0], [0.2, 0.8])
     assert (log.cluster, log.num_clusters) == ("user_id", 2)
     assert log.times_N is not None
     assert log.times_N.tolist() == [moment.timestamp()] * 2
