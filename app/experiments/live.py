@@ -71,8 +71,8 @@ class LiveExperiments:
                 return
             with self._lock:
                 before, self._ready = self._ready, frozenset(map(_needs, running))
-                if not self._ready <= before:
-                    self._tried("experiments cannot be followed", self._plan)
+                if not self._ready <= before and not self._tried("experiments cannot be followed", self._plan):
+                    self._ready = before  # they wait until the store can be read
             if self._is_followed:
                 self._tried("the releases that answer cannot be noted", self._note_releases)
 
