@@ -180,7 +180,9 @@ def prune(
     from app.releases import prune as run  # noqa: PLC0415 - likewise
     from app.store import Database, StoreUnusable  # noqa: PLC0415 - likewise
 
-    settings = _settings(releases=releases or ctx.obj, store=store)
+    source = ctx.get_parameter_source("releases")
+    is_own = source is not None and source.name == "COMMANDLINE"
+    settings = _settings(releases=releases if is_own else ctx.obj or releases, store=store)  # the environment comes last
     database = Database(settings.store)
     if not without_store and not database.is_there:
         raise StoreUnusable(

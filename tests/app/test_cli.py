@@ -92,7 +92,8 @@ def test_promote_roll_back_to_a_release_and_see_who_did_it(run, drafts, tmp_path
     assert "nothing has happened" in run("releases", "--history", "other", *where)[1]
 
 
-def test_prune_keeps_what_is_needed_and_says_what_goes(run, tmp_path):
+def test_prune_keeps_what_is_needed_and_says_what_goes(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("IRGAN_RELEASES", str(tmp_path / "another"))  # options go before it, wherever they stand
     where = ("--releases", tmp_path / "releases")
     for number in range(1, 6):
         run("publish", write_bundle(make_draft(version=f"v{number}"), tmp_path / "drafts"), *where)
