@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from app.store import Database, Event, EventLog, insert_events
-
-
-@pytest.fixture
-def database(store_url) -> Iterator[Database]:
-    database = Database(store_url)
-    yield database
-    database.close()
 
 
 def event(name: str, **changes) -> Event:

@@ -20,13 +20,6 @@ TIME = datetime(2026, 11, 25, 10, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(store_url) -> Iterator[Database]:
-    database = Database(store_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def writer(database) -> Iterator[Writer]:
     writer = Writer(database, linger=0.01)
     yield writer

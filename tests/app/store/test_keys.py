@@ -14,13 +14,6 @@ from app.store import Database, Keys
 from app.store.tables import API_KEYS
 
 
-@pytest.fixture
-def database(store_url):
-    database = Database(store_url)
-    yield database
-    database.close()
-
-
 def test_a_key_has_256_random_bits_and_only_its_hash_is_kept(database):
     keys = Keys(database)
     made = [keys.create("shop", ["read"]) for _ in range(3)]

@@ -24,13 +24,6 @@ SECONDS = 30
 
 
 @pytest.fixture
-def database(store_url) -> Iterator[Database]:
-    database = Database(store_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def writer(database) -> Iterator[Writer]:
     writer = Writer(database, linger=0.02)
     yield writer

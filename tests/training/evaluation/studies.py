@@ -1,8 +1,6 @@
-"""Rankers without training, a split small enough to look at, and a page taken apart, for the tests of what compares rankers."""
+"""Rankers without training and a split small enough to look at, for the tests of what compares rankers."""
 
 from __future__ import annotations
-
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -10,8 +8,6 @@ import pandas as pd
 from app.bundle import HistoryPolicy, LinearEncoder, VectorModel
 from tests.training.conftest import make_interactions
 from training.data import Dataset, Split, make_split
-
-_VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 def small_split(*, num_users: int = 60, num_items: int = 40) -> Split:
@@ -36,34 +32,3 @@ def neighbour_model(split: Split, *, shrinkage: float = 5.0, signal: str = "posi
     np.fill_diagonal(vectors_II, 0.0)
     policy = HistoryPolicy(split.train.positive_threshold, signal, demote_low=signal == "all")  # type: ignore[arg-type]
     return VectorModel(vectors_II, LinearEncoder(table_ID=None, num_items=split.train.num_items), policy)
-
-
-class Page(HTMLParser):
-    """Every element, and whether each one was closed in its turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = self.drawn = ""
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-        if self._open[-1:] == ["text"]:
-            self.drawn += data
-
-    def attributes(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for found, attributes in self.elements if found == tag]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.evaluation.studies import Page
+from tests.pages import Page
 from training.evaluation.agreement import list_measures
 from training.evaluation.changes import Asked
 from training.evaluation.query_study import Answers, QueryEntrant, QueryStudy, study_queries

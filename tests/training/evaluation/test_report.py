@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.training.evaluation.studies import Page, neighbour_model, popularity_model, small_split
+from tests.pages import Page
+from tests.training.evaluation.studies import neighbour_model, popularity_model, small_split
 from training.errors import ConfigError, DataError
 from training.evaluation import Entrant, Study, run_study
 from training.evaluation.plots import _style, agreement_matrix
