@@ -16,7 +16,7 @@ setup: $(STAMP) ## a virtual environment with everything, at pinned versions
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "irgan needs Python 3.11 or newer; try make PYTHON=python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[experiments,postgres,train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[experiments,postgres,s3,tracing,train,dev]'
 	@touch $@
 
 demo: $(STAMP)  ## ratings to answers over HTTP: fetch, train, compare, publish, ask
