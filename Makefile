@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.complete
 PORT   ?= 8000
 export IRGAN_RELEASES ?= releases
 
-.PHONY: help setup demo demo-search rehearsal serve test lint format check bench clean
+.PHONY: help setup demo demo-search rehearsal serve test soak lint format check bench clean
 
 help:           ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -33,6 +33,9 @@ serve: $(STAMP) ## keep the service up on PORT with the releases in IRGAN_RELEAS
 
 test: $(STAMP)  ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+
+soak: $(STAMP)  ## what takes long: load while releases change, full disks, stores that go away, mutated requests (some 25 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --timeout 3600 tests
 
 lint: $(STAMP)  ## style
 	$(BIN)/ruff format --check .
