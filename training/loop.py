@@ -32,6 +32,7 @@ from app.bundle import write_file
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.errors import ConfigError, DataError, Interrupted
 from training.interruption import ctrl_c_waits
+from training.warm import WarmStart
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Run:
         resume: go on from the checkpoints in `folder`.
         progress: bars on stderr.
         resumed_by: the folder to name to a person who wants to resume, where that is not `folder`.
+        warm_start: gives networks their first weights and keeps their last ones; None leaves them as their recipe makes them.
     """
 
     seed: int = 0
@@ -103,6 +105,7 @@ class Run:
     resume: bool = False
     progress: bool = False
     resumed_by: Path | None = None
+    warm_start: WarmStart | None = None
     curves: Curves = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
     _writer: Any = None
@@ -180,6 +183,8 @@ class Phase:
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
+        if self.run.warm_start is not None:
+            self.run.warm_start.begin(self.name, self._stateful)
         if self.run.resume and self._folder is not None:
             self._restore(self._folder)
         self._snapshot = self._state()
@@ -234,6 +239,8 @@ class Phase:
             if kind is None:
                 self._finished = True
                 self._snapshot = self._state()
+                if self.run.warm_start is not None:
+                    self.run.warm_start.end(self._stateful)
             if kind is None or issubclass(kind, KeyboardInterrupt):
                 self._save()
                 self.run.write_curves()

@@ -5,6 +5,8 @@ Shapes: … any leading ones, B histories, X inputs, Z latent dimensions, K nois
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,8 @@ class BasisPosterior(nn.Module):
         input_scale: standard deviation of the first weights.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_XH": 0}
 
     def __init__(
         self,
@@ -127,6 +131,8 @@ class Adversary(nn.Module):
         generator: of the first weights.
     """
 
+    item_axes: ClassVar[dict[str, int]] = {"input_XH": 0}
+
     def __init__(
         self, *, num_inputs: int, latent_size: int, hidden_size: int, input_scale: float, generator: torch.Generator
     ) -> None:
@@ -153,6 +159,8 @@ class Decoder(nn.Module):
         output_scale: standard deviation of the first output weights.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"output_HJ": 1, "output_bias_J": 0}
 
     def __init__(
         self, *, latent_size: int, hidden_size: int, output_bias_J: Tensor, output_scale: float, generator: torch.Generator

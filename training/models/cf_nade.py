@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,7 @@ class CFNADE(nn.Module):
         log_frequencies_KC: logarithms of how often each column has each level; the model without hidden units starts there.
         mean_levels_C: what d compares with.
         generator: of the first weights.
+        columns: what they are, for a warm start.
     """
 
     mean_levels_C: Tensor
@@ -91,8 +92,11 @@ class CFNADE(nn.Module):
         log_frequencies_KC: Tensor,
         mean_levels_C: Tensor,
         generator: torch.Generator,
+        columns: Literal["item", "user"] = "item",
     ) -> None:
         super().__init__()
+        axes = {"input_MKCH": 2, "output_MCKG": 1, "bias_MKC": 2, "offset_MKC": 2}
+        self.item_axes, self.user_axes = (axes, {}) if columns == "item" else ({}, axes)
         self.num_columns, self.num_levels, self.num_members = num_columns, num_levels, num_members
         self.history_exponent = history_exponent
         self.offset_shrinkage = offset_shrinkage

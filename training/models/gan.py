@@ -6,7 +6,7 @@ D dimensions of the index.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class PreferenceGenerator(nn.Module):
         output_bias_I: where the item biases start.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_MIH": 1, "output_MHI": 2, "output_bias_MI": 1}
 
     def __init__(
         self,
@@ -115,6 +117,8 @@ class PreferenceDiscriminator(nn.Module):
         hidden_size: H.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_MIH": 1, "output_MHI": 2, "output_bias_MI": 1}
 
     def __init__(self, *, num_items: int, num_members: int, hidden_size: int, generator: torch.Generator) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ N liked events in the batch, L the longest history, D dimensions of the index.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,8 @@ class HistoryCommittee(nn.Module):
         log_popularity_I: where the item biases start.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_MXH": 1, "output_MHI": 2, "output_bias_MI": 1}
 
     def __init__(
         self,
@@ -78,6 +82,8 @@ class LeaveOneOutDiscriminator(nn.Module):
         dropout: share of hidden units that training switches off.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_XH": 0, "output_HI": 1, "output_bias_I": 0}
 
     def __init__(
         self, *, num_items: int, num_channels: int, hidden_size: int, dropout: float, generator: torch.Generator

@@ -5,6 +5,8 @@ Shapes: B users in the batch, U users, I items, D embedding, N pairs, K items be
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -21,6 +23,9 @@ class MatrixFactorization(nn.Module):
         bias_I: where the item biases start; None for zero.
         generator: the source of the start.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"items_ID": 0, "bias_I": 0}
+    user_axes: ClassVar[dict[str, int]] = {"users_UD": 0}
 
     def __init__(
         self,

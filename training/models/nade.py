@@ -9,7 +9,7 @@ Shapes: B rows, D dimensions, H hidden units, I items, M members.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -175,6 +175,8 @@ class NadeCommittee(nn.Module):
         mean_I: how many of the users like an item, in (0, 1), where the output biases start.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"input_MIH": 1, "output_MHI": 2, "output_bias_MI": 1}
 
     def __init__(
         self,

@@ -7,6 +7,8 @@ Shapes: B rows in the batch, N chains, D visible units, H hidden units.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,6 +24,8 @@ class BernoulliRBM(nn.Module):
         visible_bias_D: where b starts; the log-odds of each unit make an RBM without weights fit the data's means.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"weights_HD": 1, "visible_bias_D": 0}
 
     def __init__(
         self, *, num_visible: int, num_hidden: int, init_std: float, visible_bias_D: Tensor, generator: torch.Generator

@@ -5,6 +5,8 @@ Shapes: B users in the batch, K rating levels, I items, H hidden units.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,6 +36,8 @@ class SoftmaxRBM(nn.Module):
         rated_counts_I: how often an item is rated; a starts at its logarithm.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"steps_KIH": 1, "rated_IH": 0, "visible_bias_IK": 0, "rated_bias_I": 0}
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ W width of the first layer, D dimensions of the index.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,8 @@ class Encoder(nn.Module):
         self.hidden = (
             Affine(num_members, num_entries, hidden_size, generator=generator, scale=_INPUT_SCALE) if hidden_size else None
         )
+        first = ("hidden",) if hidden_size else ("mean", "log_variance")
+        self.item_axes = {f"{layer}.weight_MXY": 1 for layer in first}
         inputs, scale = (hidden_size, None) if hidden_size else (num_entries, _INPUT_SCALE)
         self.mean = Affine(num_members, inputs, embedding_size, generator=generator, scale=scale)
         self.log_variance = Affine(num_members, inputs, embedding_size, generator=generator, scale=scale)
@@ -106,6 +109,8 @@ class Decoder(nn.Module):
         initial_bias_I: where the logits start, such as the entries' log popularity.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"logits.weight_MXY": 2, "logits.bias_MY": 1}
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class BagDiscriminator(nn.Module):
         similarity_layer: l, from 1: the layer whose units are the features.
         generator: of the first weights.
     """
+
+    item_axes: ClassVar[dict[str, int]] = {"weights.0": 1}
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ def learn(
         log_frequencies_KC=table.log_frequencies(PRIOR_STRENGTH),
         mean_levels_C=table.mean_levels(PRIOR_STRENGTH),
         generator=random,
+        columns="user" if by_item else "item",
     ).to(run.device)
     average = copy.deepcopy(model) if config.polyak else model
     weights, biases = model.weights_and_biases()
