@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +24,15 @@ _SAFER = (
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
+def new_request_id() -> str:
+    """32 hexadecimal digits that nobody can guess; a later millisecond's are greater.
+
+    So the store's index of them grows at its end. With ids all over it, each row of a thousand that are written together changes a page of
+    its own, which costs several times as much and grows with the table.
+    """
+    return ((time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)).hex()
+
+
 class Observed:
     """Gives each request an id, measures it, and answers for mistakes of ours.
 
@@ -41,7 +50,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = os.urandom(16).hex()
+        request_id = new_request_id()
         state = scope["state"] = {**scope.get("state", {}), "request_id": request_id, "started": started}
         status = 0
 
