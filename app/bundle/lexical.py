@@ -145,8 +145,14 @@ class LexicalIndex:
         with postings.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             weights_P, rows_P, starts = stored["weights"], stored["rows"], stored["starts"]
         num_documents = int(described["documents"])
+        kinds = tuple(array.dtype.kind for array in (weights_P, rows_P, starts))
+        constants = [float(described[name]) for name in ("average_length", "k1", "b")]
         fits = (
-            len(starts) == len(described["terms"]) + 1
+            kinds == ("f", "i", "i")
+            and all(array.ndim == 1 for array in (weights_P, rows_P, starts))
+            and all(isinstance(term, str) for term in described["terms"])
+            and all(map(math.isfinite, constants))
+            and len(starts) == len(described["terms"]) + 1
             and starts[0] == 0
             and starts[-1] == len(rows_P) == len(weights_P)
             and bool(np.all(np.diff(starts) >= 0))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 SchemaVersion = Literal[1, 2, 3]
 """Those that are read: 2 added the rescorer, which a reader of version 1 would leave out, 3 the kinds `search` and `rerank`."""
@@ -33,15 +34,48 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 
 
+_DEEPEST = 32
+"""Levels of what people alone read: enough for any table, and for every writer of JSON."""
+
+
+def _checked(told: dict[str, Any]) -> dict[str, Any]:
+    """What is only shown, if it can be: encoders of JSON know neither NaN nor numbers and depths without bounds."""
+    waiting: list[tuple[Any, int]] = [(told, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number is not finite")
+        if isinstance(value, int) and not _LEAST <= value <= _MOST:
+            raise ValueError("a number needs more than 64 bits")
+        if isinstance(value, dict | list):
+            if depth > _DEEPEST:
+                raise ValueError(f"it is more than {_DEEPEST} levels deep")
+            waiting += [(part, depth + 1) for part in (value.values() if isinstance(value, dict) else value)]
+    return told
+
+
+def _within_time(time: datetime) -> datetime:
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the year is out of range") from error
+    return time
+
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+Told = Annotated[dict[str, Any], AfterValidator(_checked)]
+"""Values by their names, for people."""
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileEntry(_Part):
     """One file of the bundle."""
 
-    path: str
-    """Relative to the bundle's folder, with forward slashes."""
+    path: Annotated[str, Field(min_length=1, max_length=255)]
+    """A name in the bundle's folder."""
     size: int
     """Bytes."""
     sha256: Sha256
@@ -51,7 +85,7 @@ class SplitInfo(_Part):
     """How test data were set apart."""
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: Told = {}
 
 
 class DataInfo(_Part):
@@ -119,7 +153,7 @@ class IndexInfo(_Part):
     factory: str
     """FAISS factory string."""
     metric: Literal["inner_product"] = "inner_product"
-    parameters: dict[str, int] = {}
+    parameters: dict[str, Annotated[int, Field(ge=1, lt=2**31)]] = {}
     """Search parameters, set once at load: `efSearch` or `nprobe`."""
     recall_at_100: float
     """Measured at build against exact search, on encoded users."""
@@ -188,13 +222,13 @@ class Manifest(_Part):
     version: Name
     ranker: str
     paper: str
-    created: datetime
-    seed: int
-    config: dict[str, Any]
+    created: Annotated[datetime, AfterValidator(_within_time)]
+    seed: Annotated[int, Field(ge=_LEAST, le=_MOST)]
+    config: Told
     """The resolved hyper-parameters, defaults included."""
-    metrics: dict[str, Any] = {}
+    metrics: Told = {}
     """What was measured on the test part: protocol or part → metric (ir-measures names) → value."""
-    training: dict[str, Any] = {}
+    training: Told = {}
     """What the training run reported: epochs, seconds, the selected epoch."""
     libraries: dict[str, str] = {}
     commit: str | None = None

@@ -17,7 +17,7 @@ from app.bundle.errors import ContentInvalid
 from app.bundle.histories import Histories
 from app.bundle.items import item_texts
 from app.bundle.lexical import POSTINGS, LexicalIndex
-from app.bundle.loading import Needed, check_fit, read_array, read_lexical, set_search_parameters
+from app.bundle.loading import Needed, check_fit, check_numbers, read_array, read_index, read_lexical, set_search_parameters
 from app.bundle.manifest import (
     DataInfo,
     FileEntry,
@@ -183,7 +183,7 @@ def load_recommender(path: Path, manifest: RecommenderManifest) -> Bundle:
     popularity_I = read_array(need(names.POPULARITY))
     seen = _seen(need(names.SEEN))
     user_vectors_UD = read_array(path / names.USER_VECTORS, mapped=True) if names.USER_VECTORS in need else None
-    index = faiss.read_index(str(need(names.ITEM_INDEX)))
+    index = read_index(need(names.ITEM_INDEX))
     lexical = read_lexical(need) if POSTINGS in need else LexicalIndex.build(item_texts(item_table))
 
     num_items, dim = len(items), manifest.scoring.dim
@@ -218,11 +218,10 @@ def load_recommender(path: Path, manifest: RecommenderManifest) -> Bundle:
     if user_vectors_UD is not None:
         expected.append(("shape of users.npy", user_vectors_UD.shape, (len(users), dim)))
     check_fit(path, expected)
-    if not np.isfinite(item_vectors_ID).all():
-        raise ContentInvalid(f"{path}: items.npy holds values that are not finite")
+    check_numbers(path, [("items.npy", item_vectors_ID), ("users.npy", user_vectors_UD), ("popularity.npy", popularity_I)])
     if len(seen.items) and (seen.items.min() < 0 or seen.items.max() >= num_items):
         raise ContentInvalid(f"{path}: seen.npz names item rows outside of 0 … {num_items - 1}")
-    set_search_parameters(index, manifest.index.parameters)
+    set_search_parameters(path, index, manifest.index.parameters)
     history = manifest.history
     return Bundle(
         path=path,
@@ -248,6 +247,8 @@ def load_recommender(path: Path, manifest: RecommenderManifest) -> Bundle:
 def _seen(path: Path) -> Histories:
     with np.load(path, allow_pickle=False) as stored:
         offsets, items, ratings = stored["offsets"], stored["items"], stored["ratings"]
+    check_numbers(path, [("offsets", offsets), ("items", items)], kind="i", dims=1)
+    check_numbers(path, [("ratings", ratings[~np.isnan(ratings)])], dims=1)  # NaN where there is none
     ascending = offsets.ndim == 1 and len(offsets) and offsets[0] == 0 and bool(np.all(np.diff(offsets) >= 0))
     if not ascending or offsets[-1] != len(items) or len(items) != len(ratings):
         raise ContentInvalid(f"{path}: offsets, items and ratings do not fit together")
@@ -260,6 +261,8 @@ def _linear(path: Path, num_items: int, exponent: float, low_weight: float, thre
     with np.load(path, allow_pickle=False) as stored:
         table_ID = stored.get("table")
         intercept_D = stored.get("intercept")
+    check_numbers(path, [("table", table_ID)], dims=2)
+    check_numbers(path, [("intercept", intercept_D)], dims=1)
     if table_ID is not None and table_ID.shape[0] != num_items:
         raise ContentInvalid(f"{path}: the table has {table_ID.shape[0]} rows, expected one for each of {num_items} items")
     return LinearEncoder(

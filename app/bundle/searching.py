@@ -12,7 +12,7 @@ import pandas as pd
 
 from app.bundle import writing as names
 from app.bundle.errors import ContentInvalid
-from app.bundle.loading import Needed, check_fit, read_array, read_lexical, set_search_parameters
+from app.bundle.loading import Needed, check_fit, check_numbers, read_array, read_index, read_lexical, set_search_parameters
 from app.bundle.manifest import DenseInfo, FileEntry, FusionInfo, IndexInfo, SearchManifest, TextDataInfo
 from app.bundle.search import Fusion, SearchModel
 from app.bundle.texts import TextEncoder
@@ -116,7 +116,7 @@ def load_search(path: Path, manifest: SearchManifest) -> SearchBundle:
         return SearchBundle(path, manifest, SearchModel(lexical, fusion=fusion), items, item_table, None)
     dense = manifest.dense
     vectors_ID = read_array(need(names.ITEM_VECTORS), mapped=True)
-    index = faiss.read_index(str(need(names.ITEM_INDEX)))
+    index = read_index(need(names.ITEM_INDEX))
     encoder = TextEncoder(
         need(names.ONNX_ENCODER),
         need(names.TOKENIZER),
@@ -135,9 +135,8 @@ def load_search(path: Path, manifest: SearchManifest) -> SearchBundle:
             ("metric of items.faiss", index.metric_type, faiss.METRIC_INNER_PRODUCT),
         ],
     )
-    if not np.isfinite(vectors_ID).all():
-        raise ContentInvalid(f"{path}: items.npy holds values that are not finite")
-    set_search_parameters(index, dense.index.parameters)
+    check_numbers(path, [("items.npy", vectors_ID)])
+    set_search_parameters(path, index, dense.index.parameters)
     return SearchBundle(
         path, manifest, SearchModel(lexical, vectors_ID, encoder, fusion, manifest.mode), items, item_table, index
     )

@@ -5,8 +5,10 @@ Shapes: B texts, L tokens of the longest, D dimensions.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -88,7 +90,16 @@ def token_batches(tokens: Sequence[Sequence[int]], cells: int = _CELLS) -> Itera
 
 
 def _cutting(tokenizer_json: str, most: int) -> Tokenizer:
+    # A table of it that is damaged ends the whole process, not only the reading (tokenizers 0.23).
+    if _has_table(json.loads(tokenizer_json)):
+        raise ValueError("the tokenizer has a normalizer of type Precompiled, which is not read")
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
     tokenizer.enable_truncation(most)
     return tokenizer
+
+
+def _has_table(part: Any) -> bool:
+    if isinstance(part, dict):
+        return part.get("type") == "Precompiled" or any(map(_has_table, part.values()))
+    return isinstance(part, list) and any(map(_has_table, part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -110,12 +111,12 @@ def _asked(bundle: AnyBundle) -> Release:
     text = "what is known of this"
     match bundle:
         case RerankBundle():
-            bundle.model.scores(np.zeros((2, bundle.model.num_features), dtype=np.float32))
+            _check_finite(bundle.model.scores(np.zeros((2, bundle.model.num_features), dtype=np.float32)))
             return RerankRelease(**_named(bundle), bundle=bundle, model=bundle.model)
         case SearchBundle():
             engine = SearchEngine.of_documents(bundle, Catalogue(bundle.items, bundle.item_table))
             for mode in engine.modes:
-                engine.search(SearchQuestion(text, mode=mode))
+                _check_finite(engine.search(SearchQuestion(text, mode=mode)).scores)
             return SearchRelease(**_named(bundle), bundle=bundle, engine=engine)
         case _:
             release = RecommenderRelease.of(bundle)
@@ -125,11 +126,16 @@ def _asked(bundle: AnyBundle) -> Release:
                 Query(history=[(first, float("nan"))]),
                 *(Query(user=user) for user in bundle.users.ids[:1]),
             ):
-                release.recommender.recommend(query)
-            release.similar.similar(first, k=10)
+                _check_finite(release.recommender.recommend(query).scores)
+            _check_finite(release.similar.similar(first, k=10).scores)
             assert release.engine is not None
-            release.engine.search(SearchQuestion(text))
+            _check_finite(release.engine.search(SearchQuestion(text)).scores)
             return release
+
+
+def _check_finite(scores: Sequence[float] | np.ndarray) -> None:
+    if not np.isfinite(scores).all():
+        raise ValueError("its scores are not finite")
 
 
 def _named(bundle: AnyBundle) -> dict[str, Any]:

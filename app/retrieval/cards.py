@@ -47,7 +47,12 @@ def as_ranked(fragments: Sequence[bytes], scores: Sequence[float]) -> bytes:
     Args:
         fragments: of the items.
         scores: of the items.
+
+    Raises:
+        ValueError: a score is no finite number, which JSON has no word for.
     """
+    if not all(map(math.isfinite, scores)):
+        raise ValueError("the ranker's scores are not finite")
     return b"[%b]" % b",".join(
         [
             b'{"rank":%d,"score":%b,%b}' % (rank, repr(score).encode(), fragment)

@@ -193,8 +193,8 @@ class Recommender:
             query_D = self._model.queries(history)[0]
         else:
             return None
-        # A zero vector ranks nothing: the encoder saw no event that it makes something of.
-        return query_D if query_D.any() else None
+        # A zero vector ranks nothing: the encoder saw no event that it makes something of. Nor does one of numbers beyond float32.
+        return query_D if query_D.any() and np.isfinite(query_D).all() else None
 
     def _excluded(self, seen: np.ndarray, exclude: Sequence[str]) -> np.ndarray:
         """The rows that must not be answered, int64 [E]."""
