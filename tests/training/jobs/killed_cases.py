@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,17 +57,21 @@ def assert_servable(folder: Path, before: str) -> None:
 class Case:
     """A folder with data, a live release and a configuration, to be copied for every run; and what an undisturbed run makes of it."""
 
-    def __init__(self, killer: Killer, folder: Path, **job: Any) -> None:
+    def __init__(self, killer: Killer, folder: Path, prepare: Callable[[Path], object] | None = None, **job: Any) -> None:
         self.template, self.killer, self._number = folder / "template", killer, 0
         self.template.mkdir()
         write_job(self.template, **job)
         store = ReleaseStore(self.template / "releases")
         self.champion = store.publish(write_bundle(make_draft(), folder / "drafts"), "champion")
+        if prepare is not None:
+            prepare(self.template)
+            self.champion = store.slots()["champion"]
         undisturbed = self.copy()
         self.told = killer.run(undisturbed)
         assert self.told["code"] == 0
         self.expected = published(undisturbed)
-        assert len(store.slots()) == 1 and "slots/challenger" in self.expected
+        assert prepare is not None or len(store.slots()) == 1
+        assert "slots/challenger" in self.expected
 
     def copy(self) -> Path:
         self._number += 1
@@ -83,11 +87,15 @@ class Case:
         if told["code"]:
             assert self.killer.run(folder)["code"] == 0, f"killed before write {kills}"
         assert published(folder) == self.expected, f"killed before write {kills}"
+        self._check_history(folder, kills)
+        shutil.rmtree(folder)
+
+    def _check_history(self, folder: Path, kills: tuple[int, ...]) -> None:
+        """Nothing was published twice."""
         for slot, pointer in ReleaseStore(folder / "releases").slots().items():
             history = [change.release for change in ReleaseStore(folder / "releases").history(slot)]
-            first = [self.champion] if slot == "champion" else []
-            assert history == first + [pointer] * (pointer != self.champion), f"killed before write {kills}"
-        shutil.rmtree(folder)
+            first = [change.release for change in ReleaseStore(self.template / "releases").history(slot)]
+            assert history == first + [pointer] * (pointer not in first), f"killed before write {kills}"
 
 
 @contextmanager

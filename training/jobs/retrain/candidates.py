@@ -11,12 +11,15 @@ from typing import Any
 import torch
 
 from app.bundle import RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of, write_manifest
+from training.config import RankerConfig
 from training.data import Dataset, Split
 from training.jobs.retrain.config import CF_NADE, Ranker, RetrainConfig
 from training.jobs.retrain.folder import RunFolder
 from training.jobs.retrain.steps import Result
+from training.jobs.retrain.warm_start import NOT_APPLICABLE, NOT_ASKED, Source, weights_folder
 from training.jobs.train import train_ranker
 from training.loop import Run
+from training.warm import DoesNotFit, WarmStart, Weights
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +36,14 @@ def rankers_of(config: RetrainConfig, *, has_ratings: bool) -> list[Ranker]:
 
 
 def train_candidate(
-    ranker: Ranker, split: Split, run: RunFolder, *, part: str, device: torch.device, checkpoint_every: int
+    ranker: Ranker,
+    split: Split,
+    run: RunFolder,
+    *,
+    part: str,
+    device: torch.device,
+    checkpoint_every: int,
+    source: Source | None = None,
 ) -> Result:
     """Train one ranker on a split's training part; goes on from checkpoints where an earlier process left some.
 
@@ -44,29 +54,51 @@ def train_candidate(
         part: the folder in it for bundles and checkpoints.
         device: where.
         checkpoint_every: epochs.
+        source: what it begins with; None where a warm start was not asked for, and then its weights are not kept either.
 
     Returns:
-        Where the `bundle` is, and the hash of its manifest.
+        Where the `bundle` is, the hash of its manifest, and what became of its `warm_start`.
     """
     root = run.path / part / "bundles"
-    shutil.rmtree(root / ranker.name, ignore_errors=True)  # written, but not noted, before a process was killed
     nothing = split.test.where(split.test.user_rows < 0)
-    outcome = train_ranker(
-        ranker.spec,
-        replace(split, test=nothing),
-        ranker.config(),
-        Run(
-            seed=ranker.seed,
-            device=device,
-            folder=run.path / part / "training" / ranker.name,
-            checkpoint_every=checkpoint_every,
-            resume=True,
-        ),
-        bundles=root,
-        name=ranker.name,
-        stamp=run.stamp,
-    )
-    return {"bundle": str(outcome.bundle.relative_to(run.path)), "manifest": sha256_of(outcome.bundle / _MANIFEST)}
+
+    def train(config: RankerConfig, weights: Weights | None) -> tuple[Path, WarmStart]:
+        shutil.rmtree(root / ranker.name, ignore_errors=True)  # written, but not noted, before a process was killed
+        start = WarmStart(split.train, weights)
+        outcome = train_ranker(
+            ranker.spec,
+            replace(split, test=nothing),
+            config,
+            Run(
+                seed=ranker.seed,
+                device=device,
+                folder=run.path / part / "training" / (ranker.name if weights is None else f"{ranker.name}.warm"),
+                checkpoint_every=checkpoint_every,
+                resume=True,
+                warm_start=None if source is None else start,
+            ),
+            bundles=root,
+            name=ranker.name,
+            stamp=run.stamp,
+        )
+        return outcome.bundle, start
+
+    told = NOT_ASKED if source is None else source.told
+    weights = None if source is None else source.weights
+    try:
+        bundle, start = train(ranker.config() if weights is None else ranker.warm_config(), weights)
+        if weights is not None:
+            told += f", {start.carried}"
+    except DoesNotFit as why:
+        _log.warning("%s begins with nothing, not with %s: %s", ranker.name, told, why)
+        bundle, start = train(ranker.config(), None)
+        told = f"no: the weights of {told} do not fit: {why}"
+    if source is not None and start.left.networks:
+        start.left.save(weights_folder(run, part, ranker.name))
+    elif source is not None:
+        told = NOT_APPLICABLE
+    _log.info("%s: warm start: %s", ranker.name, told)
+    return {"bundle": str(bundle.relative_to(run.path)), "manifest": sha256_of(bundle / _MANIFEST), "warm_start": told}
 
 
 def everything(dataset: Dataset) -> Split:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.place import place_of
 from training.config import RankerConfig, config_of
 from training.data import FileOptions
 from training.evaluation import Protocol
@@ -129,6 +130,9 @@ class Ranker(_Part):
     seed: Count = 0
     settings: dict[str, Any] = {}
     """Its hyper-parameters."""
+    warm_start: dict[str, Any] | None = None
+    """Where given, it begins with the weights of the live release, if that is one of its own, and then with these settings over the others:
+    fewer epochs, say. Nothing is held out then: the weights have learned from what would be."""
 
     @property
     def kind(self) -> str:
@@ -147,6 +151,16 @@ class Ranker(_Part):
             ConfigError: unknown ones, or impossible values.
         """
         return config_of(self.spec.config(), self.settings)
+
+    def warm_config(self) -> RankerConfig:
+        """Its hyper-parameters where it begins with the weights of the live release.
+
+        Raises:
+            ConfigError: unknown ones, or impossible values.
+        """
+        kind = self.spec.config()
+        held_out = {"validation_fraction": 0.0} if "validation_fraction" in kind.model_fields else {}
+        return config_of(kind, {**self.settings, **held_out, **(self.warm_start or {})})
 
 
 class Split(_Part):
@@ -192,8 +206,8 @@ class Gate(_Part):
 class Publish(_Part):
     """Where a ranker goes that passed."""
 
-    releases: Path | None = None
-    """The folder of releases; by default IRGAN_RELEASES, or else `releases`."""
+    releases: Annotated[Path | str, BeforeValidator(place_of)] | None = None
+    """The folder of releases, or an object store's address; by default IRGAN_RELEASES, or else `releases`."""
     slot: Name = "challenger"
     champion: Literal["never", "if-better", "always"] = "never"
     """Whether the slot `champion` follows as well: where the whole interval of the difference is above 0, or whenever the gate is passed."""

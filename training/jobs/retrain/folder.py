@@ -6,6 +6,7 @@ RUN/steps/              results, see `training.jobs.retrain.steps`
 RUN/snapshot/           the data as they were
 RUN/candidates/         bundles, checkpoints and curves of the rankers that are judged
 RUN/live/, RUN/refit/   likewise of what is trained in the live release's place, and of the one that then learns from everything
+RUN/weights/            what trainings left that later ones may begin with; kept while the release is in a slot
 RUN/release/            the bundle that is published
 RUN/record.json         what came of it; a run without one is unfinished
 """
@@ -16,7 +17,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from training.export import Stamp, commit_of_code
 _RUN = "run.json"
 _RECORD = "record.json"
 _BULKY = ("snapshot", "candidates", "live", "refit", "release")
+_WEIGHTS = "weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +136,22 @@ class RunsFolder:
             (folder / _RUN).write_text(json.dumps(told, indent=1), encoding="utf-8")
         return _read(self.path / fresh)
 
-    def prune(self, keep: int) -> None:
-        """Remove the bulk of all but the latest finished runs; their records and results stay."""
-        finished = [run for run in self.runs() if run.record is not None]
-        for run in finished[:-keep]:
+    def prune(self, keep: int, *, in_use: Callable[[], Collection[str]] = tuple) -> None:
+        """Remove the bulk of all but the latest finished runs; their records and results stay, and the weights behind releases in use.
+
+        Args:
+            keep: so many runs stay as they are.
+            in_use: the releases that slots point to; asked only where some old run has weights.
+        """
+        finished = [(run, record) for run in self.runs() if (record := run.record) is not None]
+        used: Collection[str] | None = None
+        for run, record in finished[:-keep]:
             for name in _BULKY:
                 shutil.rmtree(run.path / name, ignore_errors=True)
+            if (run.path / _WEIGHTS).is_dir():
+                used = in_use() if used is None else used
+                if record.get("release", {}).get("release") not in used:
+                    shutil.rmtree(run.path / _WEIGHTS, ignore_errors=True)
 
 
 def _read(path: Path) -> RunFolder:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from app.bundle.writing import libraries
-from app.releases import ReleaseStore
+from app.releases import KeptReleases, open_releases
 from training.data import Dataset, Split, make_split
 from training.errors import ConfigError, DataError, Interrupted
 from training.jobs.retrain.candidates import everything, make_release, rankers_of, train_candidate
@@ -23,12 +23,13 @@ from training.jobs.retrain.config import Ranker, RetrainConfig
 from training.jobs.retrain.folder import RunFolder, RunsFolder, now
 from training.jobs.retrain.gate import decide
 from training.jobs.retrain.judge import judge
-from training.jobs.retrain.live import LEARNED_UNTIL, live_release, twin_of
+from training.jobs.retrain.live import LEARNED_UNTIL, SETTINGS, live_release, twin_of
 from training.jobs.retrain.outcome import Decision, RetrainOutcome
 from training.jobs.retrain.places import Places
 from training.jobs.retrain.profile import profile_of
 from training.jobs.retrain.snapshot import read_snapshot, take_snapshot
 from training.jobs.retrain.steps import Result, Steps, identity_of
+from training.jobs.retrain.warm_start import find_source, source_of
 from training.loop import choose_device
 
 _log = logging.getLogger(__name__)
@@ -59,14 +60,14 @@ def retrain(config: RetrainConfig, places: Places, *, accept_change: bool = Fals
     """
     device = choose_device(config.run.device)
     runs = RunsFolder(config.run.folder)
-    releases = ReleaseStore(places.releases)
+    releases = open_releases(places.releases)
     with runs.locked():
         run = _begun(runs, config, places, device)
         try:
             outcome = _Job(config, places, releases, runs, run, device, accept_change).finish()
         except (KeyboardInterrupt, Interrupted) as error:
             raise Interrupted(f"run {run.name} was interrupted; started again, it goes on") from error
-        runs.prune(config.run.keep)
+        runs.prune(config.run.keep, in_use=lambda: set(releases.slots().values()))
     return outcome
 
 
@@ -105,7 +106,7 @@ def _stale(run: RunFolder, identity: str, config: RetrainConfig) -> str | None:
 class _Job:
     config: RetrainConfig
     places: Places
-    releases: ReleaseStore
+    releases: KeptReleases
     runs: RunsFolder
     run: RunFolder
     device: torch.device
@@ -164,14 +165,31 @@ class _Job:
             raise _End("refused", "\n".join(["the data are not trained on:", *(f"  {problem}" for problem in wrong)]))
 
         rankers = rankers_of(config, has_ratings=snapshot["has_ratings"])
+
+        def note_the_live() -> Result:
+            return steps.take(
+                "live", config.gate.model_dump(mode="json"), lambda: live_release(self.releases, split, config.gate)
+            )
+
+        # Late, so that what was promoted meanwhile is what is compared with; early where rankers begin with it.
+        warm = [ranker for ranker in rankers if ranker.warm_start is not None]
+        if warm:
+            live = note_the_live()
+            sources = steps.take(
+                "warm-start",
+                [live, [ranker.model_dump(mode="json") for ranker in warm]],
+                lambda: {ranker.name: find_source(ranker, live, self.releases, self.runs.runs()) for ranker in warm},
+            )
+        else:
+            sources = {}
         candidates = {
-            ranker.name: steps.take(f"train-{ranker.name}", self._training(ranker, split), self._train(ranker, split))
-            for ranker in rankers
+            ranker.name: steps.take(f"train-{ranker.name}", *self._training(ranker, split, sources)) for ranker in rankers
         }
-        live = steps.take("live", config.gate.model_dump(mode="json"), lambda: live_release(self.releases, split, config.gate))
+        told["warm_start"] = {name: trained["warm_start"] for name, trained in candidates.items()}
+        live = note_the_live()
         twin = twin_of(live)
         if twin is not None:
-            live |= steps.take("train-the-live", self._training(twin, split), self._train(twin, split, "live"))
+            live |= steps.take("train-the-live", *self._training(twin, split, {}, "live"))
         judged = steps.take(
             "judge", [candidates, live, config.gate.model_dump(mode="json")], lambda: self._judge(candidates, live, split)
         )
@@ -185,8 +203,12 @@ class _Job:
         source = candidates[chosen.name]
         if config.publish.refit:
             whole = everything(dataset)
-            source = steps.take(f"refit-{chosen.name}", self._training(chosen, whole), self._train(chosen, whole, "refit"))
-        release = steps.take("release", [source, gate["chosen"]], lambda: self._release(source, judged, gate, dataset, split))
+            source = steps.take(f"refit-{chosen.name}", *self._training(chosen, whole, sources, "refit"))
+        release = steps.take(
+            "release",
+            [source, gate["chosen"]],
+            lambda: self._release(chosen, source, judged, gate=gate, dataset=dataset, split=split),
+        )
         published = steps.take("publish", [release, gate["slots"]], lambda: self._publish(release, gate["slots"]))
         told["release"] = {**release, **published, "refit": config.publish.refit, "folder": str(self.places.releases)}
         _log.info("run %s: %s is published in %s", run.name, release["release"], ", ".join(gate["slots"]))
@@ -216,20 +238,28 @@ class _Job:
             "passed": not found.problems and (self.accept_change or not found.changes),
         }
 
-    def _training(self, ranker: Ranker, split: Split) -> Any:
-        return [
-            ranker.kind, ranker.name, ranker.seed, ranker.config().model_dump(mode="json"), split.train.fingerprint(), str(self.device)
+    def _training(
+        self, ranker: Ranker, split: Split, sources: Result, part: str = "candidates"
+    ) -> tuple[Any, Callable[[], Result]]:
+        """What a training depends on, and the training."""
+        found = sources.get(ranker.name)
+        inputs = [
+            ranker.kind, ranker.name, ranker.seed, ranker.config().model_dump(mode="json"), split.train.fingerprint(), str(self.device),
+            *([] if found is None else [ranker.warm_config().model_dump(mode="json"), found]),
         ]  # fmt: skip
 
-    def _train(self, ranker: Ranker, split: Split, part: str = "candidates") -> Callable[[], Result]:
-        return lambda: train_candidate(
-            ranker,
-            split,
-            self.run,
-            part=part,
-            device=self.device,
-            checkpoint_every=self.config.run.checkpoint_every,
-        )
+        def train() -> Result:
+            return train_candidate(
+                ranker,
+                split,
+                self.run,
+                part=part,
+                device=self.device,
+                checkpoint_every=self.config.run.checkpoint_every,
+                source=None if found is None else source_of(found, part, split, self.runs.path),
+            )
+
+        return inputs, train
 
     def _judge(self, candidates: dict[str, Result], live: Result, split: Split) -> Result:
         paths = {name: self.run.path / told["bundle"] for name, told in candidates.items()}
@@ -238,7 +268,9 @@ class _Job:
             against = self.run.path / live["bundle"]
         return judge(paths, live, against, split, self.config.gate)
 
-    def _release(self, source: Result, judged: Result, gate: Result, dataset: Dataset, split: Split) -> Result:
+    def _release(
+        self, chosen: Ranker, source: Result, judged: Result, *, gate: Result, dataset: Dataset, split: Split
+    ) -> Result:
         learned = dataset.interactions if self.config.publish.refit else split.train
         assert learned.times is not None
         compared = judged["comparisons"].get(gate["chosen"])
@@ -247,6 +279,8 @@ class _Job:
             "run": self.run.name,
             LEARNED_UNTIL: int(learned.times.max()),
             "refit": self.config.publish.refit,
+            "warm_start": source["warm_start"],
+            **({} if chosen.warm_start is None else {SETTINGS: chosen.config().model_dump(mode="json")}),
             # Times of answers are left out: a release is a function of data, configuration and the moment the run began.
             "compared": None
             if compared is None

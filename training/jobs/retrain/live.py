@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from app.bundle import Bundle, Histories, RecommenderManifest, Vocabulary, read_manifest
-from app.releases import ReleaseStore
+from app.bundle import Bundle, Histories, RecommenderManifest, Vocabulary
+from app.releases import KeptReleases
 from training.data import Split
 from training.errors import ConfigError
 from training.jobs.retrain.config import Gate, Ranker
@@ -19,13 +19,15 @@ from training.jobs.retrain.steps import Result
 
 LEARNED_UNTIL = "learned_until"
 """In the manifest's `training.retraining`: the time of the latest event that was learned from, seconds since 1970."""
+SETTINGS = "settings"
+"""There, of a ranker that may begin with earlier weights: its settings where it begins with nothing."""
 _SHOWN = "%Y-%m-%d %H:%M UTC"
 
 TWIN = "live"
 """What the live release's recipe is called where it is trained anew."""
 
 
-def live_release(store: ReleaseStore, split: Split, gate: Gate) -> Result:
+def live_release(store: KeptReleases, split: Split, gate: Gate) -> Result:
     """What is live in the slot that a run compares with; all None where there is nothing.
 
     Returns:
@@ -38,14 +40,15 @@ def live_release(store: ReleaseStore, split: Split, gate: Gate) -> Result:
     release = store.current(gate.against)
     if release is None:
         return dict.fromkeys(("release", "ranker", "seen", "why", "twin"))
-    manifest = read_manifest(store.path(release))
+    manifest = store.manifest(release)
     if not isinstance(manifest, RecommenderManifest):
         raise ConfigError(f"{release} in slot {gate.against} is no ranker of items for people; choose another gate.against")
     told = seen_of_test(manifest, split)
     trained_anew = gate.live == "retrained" or (gate.live == "retrained-if-seen" and told["seen"] != "no")
-    twin = (
-        {"name": TWIN, "ranker": manifest.ranker, "seed": manifest.seed, "settings": manifest.config} if trained_anew else None
-    )
+    # Of one that began with weights, the manifest's own settings are those of going on with them.
+    retraining = manifest.training.get("retraining")
+    settings = retraining.get(SETTINGS, manifest.config) if isinstance(retraining, dict) else manifest.config
+    twin = {"name": TWIN, "ranker": manifest.ranker, "seed": manifest.seed, "settings": settings} if trained_anew else None
     return {"release": release, "ranker": manifest.ranker, **told, "twin": twin}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.releases import ReleaseStore
+from app.releases import open_releases
 from training.data import SOURCES
 from training.jobs.retrain.config import CF_NADE, RetrainConfig, shown_store
 from training.jobs.retrain.folder import RunsFolder
@@ -26,7 +26,13 @@ def plan_of(config: RetrainConfig, places: Places) -> dict[str, Any]:
         "read": [_source(name) for name in config.data.sources]
         + ([] if config.data.store is None else [_store(config, places)]),
         "train": [
-            {"name": ranker.name, "ranker": ranker.kind, "seed": ranker.seed, "settings": ranker.settings}
+            {
+                "name": ranker.name,
+                "ranker": ranker.kind,
+                "seed": ranker.seed,
+                "settings": ranker.settings,
+                **({} if ranker.warm_start is None else {"warm_start": ranker.warm_start}),
+            }
             for ranker in config.rankers
         ]
         + (
@@ -39,7 +45,7 @@ def plan_of(config: RetrainConfig, places: Places) -> dict[str, Any]:
             "metric": config.gate.metric,
             "margin": config.gate.margin,
             "against": config.gate.against,
-            "live": ReleaseStore(places.releases).current(config.gate.against),
+            "live": open_releases(places.releases).current(config.gate.against),
         },
         "publish": {
             "releases": str(places.releases),

@@ -81,6 +81,9 @@ def _problems(config: RetrainConfig) -> Iterator[str]:
             ranker.config()
         except ConfigError as error:
             yield from (f"rankers.{ranker.name}.settings.{line}" for line in str(error).splitlines())
+            continue
+        if ranker.warm_start is not None:
+            yield from _warm_problems(ranker)
     if config.gate.metric not in METRICS:
         yield f"gate.metric = {config.gate.metric!r}: no metric that has a value for each user; there are {', '.join(METRICS)}"
     options = FileOptions()
@@ -89,6 +92,17 @@ def _problems(config: RetrainConfig) -> Iterator[str]:
         yield f"data: {', '.join(given)} say how a file is read, and no file is among the sources"
     if config.publish.champion != "never" and config.gate.against != "champion":
         yield "publish.champion: only what was compared with the champion can take its place; leave gate.against at champion"
+
+
+def _warm_problems(ranker: Ranker) -> Iterator[str]:
+    key = f"rankers.{ranker.name}.warm_start"
+    try:
+        config = ranker.warm_config()
+    except ConfigError as error:
+        yield from (f"{key}.{line}" for line in str(error).splitlines())
+        return
+    if getattr(config, "validation_fraction", 0.0):
+        yield f"{key}.validation_fraction: leave it out; the weights have learned from what would be held out"
 
 
 def _values(options: FileOptions) -> dict[str, Any]:
