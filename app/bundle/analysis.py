@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Set
-from functools import lru_cache
-from typing import get_args
+from functools import lru_cache, partial
+from typing import Any, get_args
 
 import bm25s.stopwords
 import Stemmer
@@ -47,9 +47,10 @@ class Analyzer:
 
     def __init__(self, language: Language) -> None:
         self.language: Language = language
-        self._stopwords = frozenset(_STOPWORDS.get(language, ()))
-        self._stemmer = None if language == "none" else Stemmer.Stemmer(language)
-        self._term = lru_cache(maxsize=_CACHED_WORDS)(self._reduced)
+        stopwords = frozenset(_STOPWORDS.get(language, ()))
+        stemmer = None if language == "none" else Stemmer.Stemmer(language)
+        # Of no method of its own: what holds itself is not freed before somebody looks for such circles.
+        self._term = lru_cache(maxsize=_CACHED_WORDS)(partial(_reduced, stopwords, stemmer))
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in their order, repeated as often as they stand there."""
@@ -74,15 +75,16 @@ class Analyzer:
             return [(start + i, start + min(i + 2, len(word)), word[i : i + 2]) for i in range(max(1, len(word) - 1))]
         return ((start, start + len(word), term),) if term else ()
 
-    def _reduced(self, word: str) -> str | None:
-        """The term of a word; empty for a stop word, None for a stretch of a script without blanks, which has many."""
-        if _IS_UNSPACED.match(word):
-            return None
-        word = unicodedata.normalize("NFKC", word).lower()
-        if word in self._stopwords:
-            return ""
-        stem: str = word if self._stemmer is None else self._stemmer.stemWord(word)
-        return stem[:_LONGEST_TERM]
+
+def _reduced(stopwords: Set[str], stemmer: Any, word: str) -> str | None:
+    """The term of a word; empty for a stop word, None for a stretch of a script without blanks, which has many."""
+    if _IS_UNSPACED.match(word):
+        return None
+    word = unicodedata.normalize("NFKC", word).lower()
+    if word in stopwords:
+        return ""
+    stem: str = word if stemmer is None else stemmer.stemWord(word)
+    return stem[:_LONGEST_TERM]
 
 
 def _words(text: str) -> re.Pattern[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -265,7 +265,8 @@ class ItemFilters:
         self._columns = {str(name): _column(item_table[name], known.get(str(name))) for name in item_table.columns}
         self._num_items = len(item_table)
         size = max(16, min(4096, _CACHED_BYTES // max(1, self._num_items)))
-        self._compiled = lru_cache(maxsize=size)(self._compile)
+        # Of no method of its own: what holds itself is not freed before somebody looks for such circles.
+        self._compiled = lru_cache(maxsize=size)(partial(_compiled, self._columns, self._num_items))
 
     @property
     def fields(self) -> dict[str, str]:
@@ -305,25 +306,29 @@ class ItemFilters:
         known = name in self._columns
         return [None if value is None or (known and not self.fits(name, value)) else value for value in values]
 
-    def _compile(self, conditions: tuple[Condition, ...]) -> np.ndarray:
-        allowed_I = np.ones(self._num_items, dtype=bool)
-        for condition in conditions:
-            allowed_I &= self._meets(condition)
-        allowed_I.flags.writeable = False
-        return allowed_I
 
-    def _meets(self, condition: Condition) -> np.ndarray:
-        field = condition.field
-        self.check_field(field)
-        column = self._columns[field]
-        try:
-            if condition.any_of is not None:
-                return column.any_of([_typed(column, v, condition.from_text) for v in condition.any_of])
-            ends = (None if v is None else _typed(column, v, condition.from_text) for v in (condition.gte, condition.lte))
-            return column.between(*ends)
-        except (ValueError, OverflowError) as error:
-            message = f"field {field!r} is a {column.kind}: {error}"
-            raise FilterInvalid(message, [(f"filters.{field}", str(error))]) from error
+def _compiled(columns: Mapping[str, _Column], num_items: int, conditions: tuple[Condition, ...]) -> np.ndarray:
+    """The items that meet all conditions, bool [I]."""
+    allowed_I = np.ones(num_items, dtype=bool)
+    for condition in conditions:
+        allowed_I &= _met(columns, condition)
+    allowed_I.flags.writeable = False
+    return allowed_I
+
+
+def _met(columns: Mapping[str, _Column], condition: Condition) -> np.ndarray:
+    field = condition.field
+    column = columns.get(field)
+    if column is None:
+        raise no_such_field(field, {name: column.kind for name, column in columns.items()}, "filters")
+    try:
+        if condition.any_of is not None:
+            return column.any_of([_typed(column, v, condition.from_text) for v in condition.any_of])
+        ends = (None if v is None else _typed(column, v, condition.from_text) for v in (condition.gte, condition.lte))
+        return column.between(*ends)
+    except (ValueError, OverflowError) as error:
+        message = f"field {field!r} is a {column.kind}: {error}"
+        raise FilterInvalid(message, [(f"filters.{field}", str(error))]) from error
 
 
 def no_such_field(name: str, fields: Mapping[str, str], place: str) -> FilterInvalid:
