@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsInvalid
+from app.place import place_of
+from app.telemetry.logs import LogFormat, LogLevel
 
-_OPTIONS = {"releases", "slot", "host", "port", "insecure"}
+_OPTIONS = {"releases", "slot", "host", "port", "insecure", "access_log"}
 """What the command line knows too."""
 
 
@@ -21,8 +23,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IRGAN_", frozen=True, use_attribute_docstrings=True)
 
-    releases: Path = Path("releases")
-    """The folder of releases."""
+    releases: Annotated[Path | str, BeforeValidator(place_of)] = Path("releases")
+    """The folder of releases, or the address of an object store such as `s3://bucket/prefix`."""
+    releases_cache: Path | None = None
+    """Of an object store, the folder of copies; by default one in the user's own cache."""
+    releases_poll_seconds: float = Field(default=5.0, gt=0, le=3600)
+    """How often to look into an object store for what the slots point to: each look is a request that is paid for."""
     slot: str = Field(default="champion", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
     """The slot whose release answers."""
     search_slot: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")
@@ -65,6 +71,12 @@ class Settings(BaseSettings):
     """So long a request may take to arrive."""
     poll_seconds: float = Field(default=0.25, gt=0, le=0.5)
     """How often to look for a new release."""
+    log_format: LogFormat = "text"
+    """How the log is written to stderr: `text` for people, `json` for machines, one object a line."""
+    log_level: LogLevel = "info"
+    """What the log tells at least: `debug`, `info`, `warning` or `error`."""
+    access_log: bool = False
+    """Whether every request has a line in the log."""
 
 
 def is_loopback(host: str) -> bool:
@@ -87,6 +99,6 @@ def read_settings(**given: Any) -> Settings:
         lines = []
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"]))
-            option = f"option --{name} or " if name in _OPTIONS else ""
+            option = f"option --{name.replace('_', '-')} or " if name in _OPTIONS else ""
             lines.append(f"{name} = {problem['input']!r}: {problem['msg']} ({option}IRGAN_{name.upper()})")
         raise SettingsInvalid("\n".join(lines)) from error

@@ -10,15 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.problems import Problem
+from app.api.problems import documented
 from app.api.schemas import Alive, BundleState, Ready, Releases, SlotState
-from app.releases import LiveRelease, ReleaseStore
+from app.releases import KeptReleases, LiveRelease
 
 router = APIRouter()
 
 
 @router.get("/health/live", tags=["operations"], summary="Whether the process runs")
-async def live() -> Alive:
+async def is_live() -> Alive:
     """Answers as long as the process does; depends on nothing else."""
     return Alive()
 
@@ -27,9 +27,9 @@ async def live() -> Alive:
     "/health/ready",
     tags=["operations"],
     summary="Whether the service can answer",
-    responses={503: {"description": "No release is live", "model": Problem, "content": {"application/problem+json": {}}}},
+    responses=documented({503: "No release is live"}),
 )
-async def ready(request: Request) -> Ready:
+async def is_ready(request: Request) -> Ready:
     """Answers once a release is live, and says which."""
     release = request.app.state.live.release()
     return Ready(release=release.name, ranker=release.ranker)
@@ -48,7 +48,7 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/v1/releases", tags=["releases"], summary="What is published, and what is live")
-async def releases(request: Request) -> Releases:
+async def list_releases(request: Request) -> Releases:
     """Slots and bundles in the folder of releases, and the releases that this process answers from."""
     state = request.app.state
     return await asyncio.to_thread(_releases, state.live, (state.live, state.live_search, state.live_rerank))
@@ -75,7 +75,7 @@ def _releases(live: LiveRelease, lives: Sequence[LiveRelease]) -> Releases:
     )
 
 
-def _slot(store: ReleaseStore, slot: str, release: str, *, live: bool) -> SlotState:
+def _slot(store: KeptReleases, slot: str, release: str, *, live: bool) -> SlotState:
     history = store.history(slot)
     last = history[-1] if history and history[-1].release == release and history[-1].action != "found" else None
     return SlotState(

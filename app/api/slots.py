@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.access import asked_by
-from app.api.answering import documented
 from app.api.direct import DirectRoute
+from app.api.problems import documented
 from app.api.schemas import Strict
 from app.errors import QueryInvalid
-from app.releases import ReleasesReadOnly, ReleaseStore, ReleasesUnusable, SlotInvalid
+from app.releases import KeptReleases, ReleasesReadOnly, ReleasesUnusable, SlotInvalid, check_slot
 
 _DENIED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _PROBLEMS = documented(
@@ -86,14 +86,14 @@ class Slots:
     """Moves slots beside the event loop, one at a time: verifying takes a moment, and must not take all threads.
 
     Args:
-        store: the folder of releases.
+        store: where the releases are.
     """
 
-    def __init__(self, store: ReleaseStore) -> None:
+    def __init__(self, store: KeptReleases) -> None:
         self._store = store
         self._turn = asyncio.Lock()
 
-    async def move(self, request: Request, slot: str, act: Callable[[ReleaseStore, str], str]) -> Response:
+    async def move(self, request: Request, slot: str, act: Callable[[KeptReleases, str], str]) -> Response:
         """Let a slot point elsewhere.
 
         Args:
@@ -107,7 +107,7 @@ class Slots:
         """
         by = asked_by(request)
         try:
-            self._store.pointer(slot)
+            check_slot(slot)
         except SlotInvalid as error:
             raise QueryInvalid(f"path.slot: {error}", [("path.slot", str(error))]) from error
         async with self._turn:
@@ -115,7 +115,7 @@ class Slots:
         moved = SlotMoved(slot=slot, release=release, before=before, by=by)
         return Response(moved.model_dump_json(), media_type="application/json")
 
-    def _move(self, slot: str, act: Callable[[ReleaseStore, str], str], by: str) -> tuple[str | None, str]:
+    def _move(self, slot: str, act: Callable[[KeptReleases, str], str], by: str) -> tuple[str | None, str]:
         try:
             before = self._before(slot)
             return before, act(self._store, by)
@@ -123,10 +123,10 @@ class Slots:
             reason = error.strerror or str(error)
             if error.errno in _DENIED:
                 raise ReleasesReadOnly(
-                    f"this service may not change the releases in {self._store.folder} ({reason}); no slot has changed; "
+                    f"this service may not change the releases in {self._store.place} ({reason}); no slot has changed; "
                     "use irgan promote and irgan rollback where the folder can be written"
                 ) from error
-            raise ReleasesUnusable(f"the releases in {self._store.folder} cannot be changed now ({reason})") from error
+            raise ReleasesUnusable(f"the releases in {self._store.place} cannot be changed now ({reason})") from error
 
     def _before(self, slot: str) -> str | None:
         try:

@@ -36,11 +36,11 @@ from app.bundle.manifest import (
     TextDataInfo,
 )
 from app.bundle.model import HistoryPolicy, VectorModel
-from app.bundle.reader import AnyBundle, read_bundle, read_manifest, read_recommender
+from app.bundle.reader import AnyBundle, check_files, parse_manifest, read_bundle, read_manifest, read_recommender
 from app.bundle.recommender import Bundle, BundleDraft, write_bundle
 from app.bundle.rerank import RerankBundle, RerankDraft, write_rerank
 from app.bundle.rescorer import OnnxRescorer
-from app.bundle.sealing import SEAL, seal, write_manifest
+from app.bundle.sealing import MANIFEST, SEAL, seal, write_manifest
 from app.bundle.search import (
     MODES,
     Fusion,
@@ -59,6 +59,7 @@ from app.bundle.vocabulary import ItemId, Row, UserId, Vocabulary
 
 __all__ = [
     "LANGUAGES",
+    "MANIFEST",
     "MODES",
     "PADDING",
     "SCHEMA_VERSION",
@@ -111,10 +112,12 @@ __all__ = [
     "UserId",
     "VectorModel",
     "Vocabulary",
+    "check_files",
     "fused_scores",
     "item_texts",
     "moments_of",
     "new_folder",
+    "parse_manifest",
     "read_bundle",
     "read_manifest",
     "read_recommender",

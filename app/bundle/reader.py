@@ -14,7 +14,7 @@ from app.bundle.files import sha256_of
 from app.bundle.manifest import AnyManifest, Manifest, RerankManifest, SchemaVersion, SearchManifest
 from app.bundle.recommender import Bundle, load_recommender
 from app.bundle.rerank import RerankBundle, load_rerank
-from app.bundle.sealing import MANIFEST, check_seal
+from app.bundle.sealing import MANIFEST, SEAL, check_seal
 from app.bundle.searching import SearchBundle, load_search
 
 AnyBundle = Bundle | SearchBundle | RerankBundle
@@ -33,30 +33,61 @@ def read_manifest(path: Path) -> AnyManifest:
     """
     if not path.is_dir():
         raise BundleNotFound(f"{path} is no folder; expected a bundle's folder NAME/VERSION")
+    if (path / MANIFEST).is_symlink():
+        raise ManifestInvalid(f"{path}: {MANIFEST} is a link; expected the file itself")
     try:
         content = (path / MANIFEST).read_bytes()
-        raw = content.decode("utf-8")
+        sealed = (path / SEAL).read_bytes() if (path / SEAL).exists() else None
     except FileNotFoundError as error:
         raise BundleNotFound(f"{path} holds no {MANIFEST}; expected a bundle's folder NAME/VERSION") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ManifestInvalid(f"{path / MANIFEST} cannot be read: {error}") from error
+    return parse_manifest(content, sealed, path)
+
+
+def parse_manifest(content: bytes, sealed: bytes | None, where: Path | str) -> AnyManifest:
+    """Check a manifest that was read somewhere.
+
+    Args:
+        content: of the file.
+        sealed: the file with its SHA-256; None where there is none.
+        where: the bundle's folder, for messages.
+
+    Raises:
+        SchemaUnsupported: another schema version.
+        ManifestInvalid: not JSON, or against the schema.
+        FileDamaged: it differs from its SHA-256.
+    """
     try:
-        parsed = json.loads(raw)
+        parsed = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ManifestInvalid(f"{where}/{MANIFEST} cannot be read: {error}") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ManifestInvalid(f"{path / MANIFEST} is not JSON: {error}") from error
+        raise ManifestInvalid(f"{where}/{MANIFEST} is not JSON: {error}") from error
     found = parsed.get("schema_version") if isinstance(parsed, dict) else None
     known = get_args(SchemaVersion)
     if isinstance(found, int) and found not in known:
         raise SchemaUnsupported(
-            f"{path} has bundle schema {found}, this version of irgan reads {' and '.join(map(str, known))}; "
+            f"{where} has bundle schema {found}, this version of irgan reads {' and '.join(map(str, known))}; "
             "upgrade irgan or export the ranker again"
         )
     try:
         manifest = _MANIFEST.validate_python(parsed)
     except pydantic.ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())
-        raise ManifestInvalid(f"{path / MANIFEST} breaks the schema: {problems}") from error
-    check_seal(path, content)
+        raise ManifestInvalid(f"{where}/{MANIFEST} breaks the schema: {problems}") from error
+    check_seal(where, content, sealed)
+    return manifest
+
+
+def check_files(path: Path) -> AnyManifest:
+    """Read a bundle's manifest and compare every file with it, without looking at what the files mean.
+
+    Raises:
+        BundleError: as `read_manifest`; or a file is missing, or differs in its size or its SHA-256.
+    """
+    manifest = read_manifest(path)
+    _verify_files(path, manifest)
     return manifest
 
 
@@ -66,8 +97,7 @@ def read_bundle(path: Path) -> AnyBundle:
     Raises:
         BundleError: one of its kinds, for the first thing found wrong.
     """
-    manifest = read_manifest(path)
-    _verify_files(path, manifest)
+    manifest = check_files(path)
     try:
         match manifest:
             case SearchManifest():

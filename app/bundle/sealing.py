@@ -23,18 +23,14 @@ def seal(folder: Path) -> None:
     (folder / SEAL).write_text(_seal((folder / MANIFEST).read_bytes()), encoding="utf-8")
 
 
-def check_seal(folder: Path, manifest: bytes) -> None:
+def check_seal(where: Path | str, manifest: bytes, seal: bytes | None) -> None:
     """Compare a manifest with its SHA-256; bundles written before there was one have none.
 
     Raises:
         FileDamaged: the two do not agree.
     """
-    try:
-        found = (folder / SEAL).read_bytes()
-    except FileNotFoundError:
-        return
-    if found != _seal(manifest).encode():
-        raise FileDamaged(f"{folder}: {MANIFEST} differs from its SHA-256 in {SEAL}; copy the bundle again")
+    if seal is not None and seal != _seal(manifest).encode():
+        raise FileDamaged(f"{where}: {MANIFEST} differs from its SHA-256 in {SEAL}; copy the bundle again")
 
 
 def _seal(manifest: bytes) -> str:

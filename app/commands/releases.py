@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from app.bundle import Manifest
-    from app.releases import Change, ReleaseStore
+    from app.releases import Change, KeptReleases
     from app.settings import Settings
 
 _ALL_SLOTS = "*"
@@ -21,7 +21,13 @@ _HEADLINES = ("nDCG@10", "R@10", "AP")
 """The metrics of the table, of the protocol or part that the manifest names first."""
 
 ReleasesFolder = Annotated[
-    Path | None, typer.Option("--releases", help="The folder of releases.", envvar="IRGAN_RELEASES", show_default="releases")
+    str | None,
+    typer.Option(
+        "--releases",
+        help="The folder of releases, or an object store's address such as s3://bucket/prefix.",
+        envvar="IRGAN_RELEASES",
+        show_default="releases",
+    ),
 ]
 Slot = Annotated[str | None, typer.Option(help="The slot.", envvar="IRGAN_SLOT", show_default="champion")]
 By = Annotated[str | None, typer.Option(help="Who does it, for the history.", show_default="this account and host")]
@@ -276,7 +282,7 @@ def _settings(**given: Any) -> Settings:
     return read_settings(**given)
 
 
-def _store(settings: Settings) -> ReleaseStore:
-    from app.releases import ReleaseStore  # noqa: PLC0415 - heavy
+def _store(settings: Settings) -> KeptReleases:
+    from app.releases import open_releases  # noqa: PLC0415 - heavy
 
-    return ReleaseStore(settings.releases)
+    return open_releases(settings.releases, cache=settings.releases_cache)

@@ -19,7 +19,7 @@ from app.experiments.layers import free_share, resized
 from app.experiments.rankers import resolved
 from app.experiments.reports import last_words
 from app.experiments.spans import Spans, union
-from app.releases import ReleaseStore
+from app.releases import KeptReleases
 from app.store import Database, ExperimentChange, ExperimentRecord, ExperimentRecords, State
 
 
@@ -32,7 +32,7 @@ class Experiments:
         by: who changes them, for the history; None where nobody in particular does.
     """
 
-    def __init__(self, database: Database, releases: ReleaseStore, *, by: str | None = None) -> None:
+    def __init__(self, database: Database, releases: KeptReleases, *, by: str | None = None) -> None:
         self._database = database
         self._records = ExperimentRecords(database, by=by)
         self._releases = releases
@@ -209,7 +209,7 @@ class Experiments:
         """A transaction with an experiment in one of these states, and the others that run."""
         self.get(name)  # no store is made to say that it holds nothing
         with self._database.begin() as connection:
-            records = self._records.in_transaction(connection)
+            records = self._records.in_transaction(connection, "running", name=name)
             one = _known(next((record for record in records if record.name == name), None), name)
             _expect(one, verb, *states)
             others = [record for record in records if record.state == "running" and record.name != name]

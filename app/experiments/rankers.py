@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.bundle import BundleError, read_manifest
+from app.bundle import BundleError
 from app.experiments.definition import Experiment, Surface
 from app.experiments.errors import ReleaseUnsuitable
-from app.releases import ReleaseError, ReleaseStore
+from app.releases import KeptReleases, ReleaseError
 
 _KINDS: Mapping[Surface, tuple[str, ...]] = {
     "recommendations": ("recommender",),
@@ -18,7 +18,7 @@ _KINDS: Mapping[Surface, tuple[str, ...]] = {
 """Which kinds of bundle answer the questions of a surface."""
 
 
-def resolved(definition: Experiment, store: ReleaseStore, former: Mapping[str, str]) -> dict[str, str]:
+def resolved(definition: Experiment, store: KeptReleases, former: Mapping[str, str]) -> dict[str, str]:
     """The release NAME/VERSION of each variant.
 
     Args:
@@ -34,7 +34,7 @@ def resolved(definition: Experiment, store: ReleaseStore, former: Mapping[str, s
     for variant in definition.variants:
         release = former.get(variant.name) or _release(store, variant.name, variant.release)
         try:
-            manifest = read_manifest(store.path(release))
+            manifest = store.manifest(release)
         except BundleError as error:
             raise ReleaseUnsuitable(f"variant {variant.name!r}: {error}; publish it first: irgan publish BUNDLE") from error
         expected = _KINDS[definition.surface]
@@ -50,7 +50,7 @@ def resolved(definition: Experiment, store: ReleaseStore, former: Mapping[str, s
     return found
 
 
-def _release(store: ReleaseStore, variant: str, release: str) -> str:
+def _release(store: KeptReleases, variant: str, release: str) -> str:
     if "/" in release:
         return release
     try:

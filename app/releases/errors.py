@@ -2,6 +2,7 @@
 
 ReleaseError (a `ServiceError`; exit code 2)
 ├── ReleasesUnusable      the folder of releases is no folder, or cannot be used now
+│   └── ReleasesUnreachable   the object store does not answer
 ├── ReleasesReadOnly      the folder of releases may not be changed from here
 ├── SlotInvalid           a slot's name, its pointer or its history cannot be used
 ├── ReleaseConflict       NAME/VERSION is published already, with another content
@@ -24,6 +25,10 @@ class ReleaseError(ServiceError):
 
 class ReleasesUnusable(ReleaseError):
     """The folder of releases is no folder, or cannot be used now."""
+
+
+class ReleasesUnreachable(ReleasesUnusable):
+    """The object store that keeps the releases does not answer."""
 
 
 class ReleasesReadOnly(ReleaseError):

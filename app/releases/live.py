@@ -6,17 +6,19 @@ import asyncio
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from time import monotonic
+from time import monotonic, time
 
 import faiss
 
 from app.errors import NoRelease
-from app.releases.pool import TRY_AGAIN_SECONDS, ReleasePool, verified
+from app.releases.kept import KeptReleases, check_slot
+from app.releases.pool import TRY_AGAIN_SECONDS, ReleasePool
 from app.releases.release import Release
-from app.releases.store import ReleaseStore
 from app.retrieval import Document
 from app.store import ItemChanges
+from app.telemetry import span
 
 logger = logging.getLogger(__name__)
 
@@ -27,22 +29,25 @@ class LiveRelease:
     A request takes `current` once and keeps to it, so a swap is one assignment, and the old release goes with its last request.
 
     Args:
-        store: the folder of releases.
+        store: where the releases are.
         slot: what to follow.
         changes: of the slot's items, made since its bundles were; None where nothing can change.
 
     Attributes:
         current: what answers now; None until something was loaded.
         num_swaps: releases that went live here, the first one included.
+        since: when `current` went live here, Unix time.
         num_refusals: releases that could not be loaded, for the slot or beside it.
+        num_loads: releases that were read, for the slot or beside it.
+        load_seconds: that this took, all together.
     """
 
-    def __init__(self, store: ReleaseStore, slot: str, changes: ItemChanges | None = None) -> None:
-        store.pointer(slot)
+    def __init__(self, store: KeptReleases, slot: str, changes: ItemChanges | None = None) -> None:
         self.store = store
-        self.slot = slot
+        self.slot = check_slot(slot)
         self.current: Release | None = None
         self.num_swaps = 0
+        self.since = 0.0
         self.num_refusals = 0
         self._refused: str | None = None
         self._try_again = 0.0
@@ -54,6 +59,16 @@ class LiveRelease:
         self._answered_change = 0
         self._complaint = ""
         self._lock = threading.RLock()
+
+    @property
+    def num_loads(self) -> int:
+        """See the class."""
+        return self._pool.num_loads
+
+    @property
+    def load_seconds(self) -> float:
+        """See the class."""
+        return self._pool.load_seconds
 
     @property
     def is_refused(self) -> bool:
@@ -83,6 +98,7 @@ class LiveRelease:
 
     def hold(self, names: Collection[str]) -> None:
         """Have these releases ready beside what answers in the slot, and no others; what cannot be loaded is logged and left out."""
+        self.store.hold(self.slot, names)
         with self._lock:
             self._wanted = names
             self._pool.keep([name for name in names if self.current is None or name != self.current.name])
@@ -107,15 +123,17 @@ class LiveRelease:
             if wanted == self._refused and monotonic() < self._try_again:
                 return
             faiss.omp_set_num_threads(1)  # counts for the calling thread
-            loaded = self._pool.get(wanted) or verified(self.store, wanted)
-            with self._lock:
-                if self.current is not None and self.current.name in self._wanted:
-                    self._pool.put(self.current)
-                self.current, self._refused = self._changed_as(loaded), None
+            with span("release swap", slot=self.slot, release=wanted):
+                loaded = self._pool.get(wanted) or self._pool.read(wanted)
+                with self._lock:
+                    if self.current is not None and self.current.name in self._wanted:
+                        self._pool.put(self.current)
+                    self.current, self._refused = self._changed_as(loaded), None
         except Exception as error:  # whatever is wrong with it, the one before goes on answering
             self._refuse(wanted, error)
             return
         self.num_swaps += 1
+        self.since = time()
         logger.info("release %s answers in slot %s", wanted, self.slot)
 
     def change(self, changes: Mapping[str, Document | None]) -> None:
@@ -172,9 +190,14 @@ class LiveRelease:
 
     async def watch(self, seconds: float) -> None:
         """Look for a new release and for changed items every so many seconds, beside the event loop; ends when cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.follow)
+        # A thread of its own: a release can take long to fetch, and others need the threads that everybody shares.
+        thread = ThreadPoolExecutor(1, thread_name_prefix=f"slot-{self.slot}")
+        try:
+            while True:
+                await asyncio.sleep(seconds)
+                await asyncio.get_running_loop().run_in_executor(thread, self.follow)
+        finally:
+            await asyncio.to_thread(thread.shutdown)
 
     def _refuse(self, wanted: str, error: Exception) -> None:
         if wanted != self._refused:  # once, not at every try

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from time import monotonic
+from time import monotonic, perf_counter
 
 import faiss
 
 from app.bundle import ContentInvalid
+from app.releases.kept import KeptReleases
 from app.releases.release import Release, load_release
-from app.releases.store import ReleaseStore
+from app.telemetry import span
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +25,20 @@ class ReleasePool:
     Whoever asks takes a release once and keeps to it, so one that is let go ends with its last request.
 
     Args:
-        store: the folder of releases.
+        store: where the releases are.
 
     Attributes:
         num_refusals: releases that could not be loaded.
+        num_loads: releases that were read, by whoever asked for it.
+        load_seconds: that this took, all together.
     """
 
-    def __init__(self, store: ReleaseStore) -> None:
+    def __init__(self, store: KeptReleases) -> None:
         self._store = store
         self._releases: dict[str, Release] = {}
         self._try_again: dict[str, float] = {}
-        self.num_refusals = 0
+        self.num_refusals = self.num_loads = 0
+        self.load_seconds = 0.0
 
     def get(self, name: str) -> Release | None:
         """One that is held."""
@@ -50,7 +54,7 @@ class ReleasePool:
             return None
         faiss.omp_set_num_threads(1)  # counts for the calling thread
         try:
-            release = verified(self._store, name)
+            release = self.read(name)
         except Exception as error:  # whatever is wrong with it, others answer
             if name not in self._try_again:  # once, not at every try
                 logger.error("release %s cannot be loaded: %s: %s", name, type(error).__name__, error)
@@ -59,6 +63,19 @@ class ReleasePool:
             return None
         self._try_again.pop(name, None)
         logger.info("release %s is ready to answer beside others", name)
+        return release
+
+    def read(self, name: str) -> Release:
+        """One from its folder, without holding it.
+
+        Raises:
+            BundleError: it cannot be served, or calls itself otherwise.
+        """
+        started = perf_counter()
+        with span("release load", release=name):
+            release = verified(self._store, name)
+        self.num_loads += 1
+        self.load_seconds += perf_counter() - started
         return release
 
     def keep(self, names: Collection[str]) -> None:
@@ -80,13 +97,13 @@ class ReleasePool:
         self._releases = changed
 
 
-def verified(store: ReleaseStore, name: str) -> Release:
+def verified(store: KeptReleases, name: str) -> Release:
     """The release of that name, loaded.
 
     Raises:
         BundleError: it cannot be served, or calls itself otherwise.
     """
-    loaded = load_release(store.path(name))
+    loaded = store.loaded(name, load_release)
     if loaded.name != name:
         raise ContentInvalid(f"the bundle at {store.path(name)} calls itself {loaded.name}")
     return loaded

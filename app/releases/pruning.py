@@ -10,20 +10,23 @@ from pathlib import Path
 from app.bundle import Manifest
 from app.releases.files import set_aside
 from app.releases.history import previous
+from app.releases.kept import KeptReleases
+from app.releases.remote import RemoteReleases
+from app.releases.remote.deleting import delete, mark
 from app.releases.store import ReleaseStore
 
 _LEFTOVERS = ("bundles/*/.*.tmp", "slots/.*.tmp", "history/.*.tmp")
 
 
 def prune(
-    store: ReleaseStore, keep: int, *, in_use: AbstractContextManager[Collection[str]] | None = None, dry_run: bool = False
+    store: KeptReleases, keep: int, *, in_use: AbstractContextManager[Collection[str]] | None = None, dry_run: bool = False
 ) -> list[Manifest]:
     """Delete old releases, but none that a slot points to or would roll back to; services that hold one in memory go on.
 
     Each is renamed first, so that none is ever half there, and what a killed process did not delete the next one does.
 
     Args:
-        store: the folder of releases.
+        store: where the releases are.
         keep: so many of each name stay, those made last.
         in_use: entered while it is decided what goes: releases that stay whatever their age.
         dry_run: only say what would go.
@@ -36,13 +39,25 @@ def prune(
         ReleasesBusy: another process is changing something, for longer than this one waits.
         OSError: the folder cannot be written.
     """
-    if not store.folder.is_dir():
+    if isinstance(store, ReleaseStore) and not store.folder.is_dir():
         return []
     if dry_run:
         with in_use or nullcontext(()) as used:
             return _old(store, keep, used)
+    if isinstance(store, ReleaseStore):
+        return _pruned_folder(store, keep, in_use or nullcontext(()))
+    assert isinstance(store, RemoteReleases)
     with store.locked():
         with in_use or nullcontext(()) as used:
+            old = _old(store, keep, used)
+            going = mark(store, [manifest.release for manifest in old], used)
+        delete(store, going)
+    return [manifest for manifest in old if manifest.release in going]
+
+
+def _pruned_folder(store: ReleaseStore, keep: int, in_use: AbstractContextManager[Collection[str]]) -> list[Manifest]:
+    with store.locked():
+        with in_use as used:
             old = _old(store, keep, used)
             for manifest in old:
                 set_aside(store.path(manifest.release))
@@ -53,7 +68,7 @@ def prune(
     return old
 
 
-def _old(store: ReleaseStore, keep: int, used: Collection[str]) -> list[Manifest]:
+def _old(store: KeptReleases, keep: int, used: Collection[str]) -> list[Manifest]:
     slots = store.slots()
     needed = {*used, *slots.values(), *(previous(store.history(slot)) for slot in slots)}
     by_name: dict[str, list[Manifest]] = {}

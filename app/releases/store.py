@@ -11,35 +11,24 @@ Readers need no lock and no right to write: whatever they find was put in place 
 from __future__ import annotations
 
 import logging
-import re
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from app.bundle import SEAL, BundleError, Manifest, new_folder, read_bundle, read_manifest, seal, write_file
-from app.releases.errors import (
-    NothingToRollBack,
-    ReleaseConflict,
-    ReleaseDamaged,
-    ReleasesUnusable,
-    SlotInvalid,
-    UnknownRelease,
-)
+from app.bundle import SEAL, AnyManifest, BundleError, Manifest, new_folder, read_bundle, read_manifest, seal, write_file
+from app.releases.errors import ReleaseConflict, ReleasesUnusable, SlotInvalid
 from app.releases.files import locked, replacing_folder
-from app.releases.history import Action, Change, effective, previous, this_account
+from app.releases.history import Action, Change, effective, this_account
+from app.releases.kept import RELEASE, SLOT, KeptReleases, T, check_slot, in_order
 
 logger = logging.getLogger(__name__)
 
-_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
-_SLOT = re.compile(_NAME)
-_RELEASE = re.compile(f"{_NAME}/{_NAME}")
 _MANIFEST = "manifest.json"
-_NAMED = 5
-"""Releases that a message names."""
 
 
-class ReleaseStore:
-    """Published bundles and the slots that point to them.
+class ReleaseStore(KeptReleases):
+    """Releases in a folder of this machine.
 
     Args:
         folder: made by the first publication; until then it need not exist.
@@ -52,12 +41,24 @@ class ReleaseStore:
     def __init__(self, folder: Path, *, patience: float | None = None) -> None:
         if folder.exists() and not folder.is_dir():
             raise ReleasesUnusable(f"{folder} is no folder; give a folder for releases (option --releases or IRGAN_RELEASES)")
-        self.folder = folder
+        self.folder = self.place = folder
         self._patience = patience
 
     def path(self, release: str) -> Path:
         """The folder of a published bundle."""
         return self.folder / "bundles" / release
+
+    def loaded(self, release: str, load: Callable[[Path], T]) -> T:
+        """What a function makes of a published bundle's folder."""
+        return load(self.path(release))
+
+    def manifest(self, release: str) -> AnyManifest:
+        """What a published bundle says of itself.
+
+        Raises:
+            BundleError: there is none, or it cannot be understood.
+        """
+        return read_manifest(self.path(release))
 
     def pointer(self, slot: str) -> Path:
         """The file that says what a slot points to.
@@ -65,7 +66,7 @@ class ReleaseStore:
         Raises:
             SlotInvalid: no slot can have this name.
         """
-        return self.folder / "slots" / _slot_name(slot)
+        return self.folder / "slots" / check_slot(slot)
 
     def current(self, slot: str) -> str | None:
         """What a slot points to, NAME/VERSION, or None where nothing was published in it.
@@ -80,7 +81,7 @@ class ReleaseStore:
         except FileNotFoundError:
             return None
         release = content.decode("utf-8", "replace").strip()
-        if not _RELEASE.fullmatch(release):
+        if not RELEASE.fullmatch(release):
             raise SlotInvalid(
                 f"{pointer} holds {release!r}; expected one line NAME/VERSION; publish or promote to the slot again"
             )
@@ -93,7 +94,7 @@ class ReleaseStore:
             SlotInvalid: a pointer holds something else than a release.
         """
         folder = self.folder / "slots"
-        names = sorted(path.name for path in folder.iterdir() if _SLOT.fullmatch(path.name)) if folder.is_dir() else []
+        names = sorted(path.name for path in folder.iterdir() if SLOT.fullmatch(path.name)) if folder.is_dir() else []
         return {name: release for name in names if (release := self.current(name)) is not None}
 
     def published(self) -> list[Manifest]:
@@ -101,7 +102,7 @@ class ReleaseStore:
         manifests = []
         for path in self.folder.glob("bundles/*/*"):
             release = f"{path.parent.name}/{path.name}"
-            if not _RELEASE.fullmatch(release):
+            if not RELEASE.fullmatch(release):
                 continue  # half a copy, or somebody's notes
             try:
                 manifest = read_manifest(path)
@@ -112,7 +113,7 @@ class ReleaseStore:
                 manifests.append(manifest)
             else:
                 logger.warning("left out of the list of releases: the bundle at %s calls itself %s", path, manifest.release)
-        return sorted(manifests, key=lambda manifest: (manifest.name, manifest.created, manifest.version))
+        return in_order(manifests)
 
     def history(self, slot: str) -> list[Change]:
         """The changes of a slot, oldest first.
@@ -126,93 +127,6 @@ class ReleaseStore:
             if self.current(slot) == pointer:  # else it moved meanwhile, and the two do not belong together
                 return effective(written, pointer)
 
-    def publish(self, bundle: Path, slot: str, *, by: str | None = None) -> str:
-        """Verify a bundle, copy it in and point the slot to it; whatever fails leaves every slot as it was.
-
-        Args:
-            bundle: its folder; it is not changed. One that is published already is not copied again.
-            slot: made if it is new.
-            by: who does it, for the history; by default this process's account and host.
-
-        Returns:
-            The release, NAME/VERSION.
-
-        Raises:
-            BundleError: the bundle cannot be served.
-            ReleaseConflict: another bundle was published under its name and version.
-            ReleasesBusy: another process is changing something, for longer than this one waits.
-            SlotInvalid: no slot can have this name.
-            OSError: the disk is full, or the folder cannot be written.
-        """
-        _slot_name(slot)
-        manifest = read_bundle(bundle).manifest
-        release = manifest.release
-        with self.locked():
-            self._bring_in(bundle, manifest)
-            self._point(slot, "publish", release, by)
-        return release
-
-    def promote(self, source: str, slot: str, *, by: str | None = None) -> str:
-        """Verify a kept release and point a slot to it; whatever fails leaves every slot as it was.
-
-        Args:
-            source: a release NAME/VERSION, or a slot for the release that it points to.
-            slot: made if it is new.
-            by: who does it, as in `publish`.
-
-        Returns:
-            The release, NAME/VERSION.
-
-        Raises:
-            UnknownRelease: there is no such release, or nothing in that slot.
-            ReleaseDamaged: it can no longer be served.
-            ReleasesBusy: another process is changing something, for longer than this one waits.
-            SlotInvalid: no slot can have this name, or its files hold something else.
-            OSError: the folder cannot be written.
-        """
-        _slot_name(slot)
-        self._check_known(source)
-        with self.locked():
-            release = self._check_known(source)
-            self._verify(release)
-            self._point(slot, "promote", release, by)
-        return release
-
-    def rollback(self, slot: str, *, to: str | None = None, by: str | None = None) -> str:
-        """Point a slot to the release that it pointed to before; again, and it walks further back.
-
-        Args:
-            slot: the slot.
-            to: another kept release, NAME/VERSION, in place of the one before.
-            by: who does it, as in `publish`.
-
-        Returns:
-            The release that it points to now, NAME/VERSION.
-
-        Raises:
-            NothingToRollBack: there is none, or it is no longer kept.
-            UnknownRelease: the named one is not kept.
-            ReleaseDamaged: that release can no longer be served.
-            ReleasesBusy: another process is changing something, for longer than this one waits.
-            SlotInvalid: no slot can have this name, or its files hold something else.
-            OSError: the folder cannot be written.
-        """
-        if self.current(slot) is None:
-            raise NothingToRollBack(f"nothing was published in slot {slot!r} of {self.folder}; {self._what_there_is()}")
-        if to is not None:
-            self._check_release(to)
-        with self.locked():
-            release = previous(self.history(slot)) if to is None else self._check_release(to)
-            if release is None:
-                raise NothingToRollBack(f"slot {slot!r} had no release before {self.current(slot)}; it stays")
-            if not self.path(release).is_dir():
-                raise NothingToRollBack(
-                    f"{release}, to which slot {slot!r} would go back, is no longer kept; the slot stays; {self._kept()}"
-                )
-            self._verify(release)
-            self._point(slot, "rollback", release, by)
-        return release
-
     def locked(self) -> AbstractContextManager[None]:
         """Keep all other processes from changing anything here while a block runs.
 
@@ -222,28 +136,8 @@ class ReleaseStore:
         """
         return locked(self.folder, self._patience)
 
-    def _check_known(self, source: str) -> str:
-        if "/" in source:
-            return self._check_release(source)
-        release = self.current(source) if _SLOT.fullmatch(source) else None
-        if release is None:
-            raise UnknownRelease(
-                f"nothing was published in slot {source!r} of {self.folder}; name a slot, or a release NAME/VERSION; {self._what_there_is()}"
-            )
-        return release
-
-    def _check_release(self, release: str) -> str:
-        if not _RELEASE.fullmatch(release) or not self.path(release).is_dir():
-            raise UnknownRelease(f"there is no release {release!r} in {self.folder}; {self._kept()}")
-        return release
-
-    def _verify(self, release: str) -> None:
-        try:
-            found = read_bundle(self.path(release)).manifest.release
-        except BundleError as error:
-            raise ReleaseDamaged(f"{error}; no slot has changed") from error
-        if found != release:
-            raise ReleaseDamaged(f"the bundle at {self.path(release)} calls itself {found}; no slot has changed")
+    def _is_kept(self, release: str) -> bool:
+        return self.path(release).is_dir()
 
     def _bring_in(self, bundle: Path, manifest: Manifest) -> None:
         target = self.path(manifest.release)
@@ -275,18 +169,20 @@ class ReleaseStore:
             return False
         return True
 
-    def _point(self, slot: str, action: Action, release: str, by: str | None) -> None:
+    def _point(self, slot: str, action: Action, choose: Callable[[], str], by: str | None) -> str:
         """Write the change down, then move the pointer: until that one rename nothing has happened."""
+        release = choose()
         try:
             now = self.current(slot)
         except SlotInvalid:
             now = None  # a damaged pointer is cured by writing it anew
         if now == release:
-            return
+            return release
         who = this_account() if by is None else by
         changes = [*effective(self._written(slot), now), Change.now(action, release, who)]
         write_file(self._history(slot), "".join(f"{change}\n" for change in changes).encode())
         write_file(self.pointer(slot), f"{release}\n".encode())
+        return release
 
     def _written(self, slot: str) -> list[Change]:
         path = self._history(slot)
@@ -305,23 +201,4 @@ class ReleaseStore:
         return written
 
     def _history(self, slot: str) -> Path:
-        return self.folder / "history" / _slot_name(slot)
-
-    def _what_there_is(self) -> str:
-        slots = ", ".join(self.slots())
-        return f"the slots are {slots}" if slots else "it has no slots yet"
-
-    def _kept(self) -> str:
-        kept = sorted(self.published(), key=lambda manifest: manifest.created, reverse=True)
-        if not kept:
-            return "none are kept"
-        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
-        return f"kept are {', '.join(manifest.release for manifest in kept[:_NAMED])}{more}"
-
-
-def _slot_name(slot: str) -> str:
-    if not _SLOT.fullmatch(slot):
-        raise SlotInvalid(
-            f"{slot!r} cannot be the name of a slot; expected lower case letters, digits, dots, dashes and underscores, such as champion"
-        )
-    return slot
+        return self.folder / "history" / check_slot(slot)

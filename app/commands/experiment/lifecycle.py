@@ -21,7 +21,13 @@ Store = Annotated[
     str | None, typer.Option(help="The store's address.", envvar="IRGAN_STORE", show_default="sqlite:///irgan.db")
 ]
 ReleasesFolder = Annotated[
-    Path | None, typer.Option("--releases", help="The folder of releases.", envvar="IRGAN_RELEASES", show_default="releases")
+    str | None,
+    typer.Option(
+        "--releases",
+        help="The folder of releases, or an object store's address.",
+        envvar="IRGAN_RELEASES",
+        show_default="releases",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -184,9 +190,9 @@ def conclude(
 
 
 @contextmanager
-def _experiments(store: str | None, releases: Path | None = None) -> Iterator[Experiments]:
+def _experiments(store: str | None, releases: str | None = None) -> Iterator[Experiments]:
     from app.experiments.lifecycle import Experiments  # noqa: PLC0415 - heavy
-    from app.releases import ReleaseStore  # noqa: PLC0415 - heavy
+    from app.releases import open_releases  # noqa: PLC0415 - heavy
     from app.releases.history import this_account  # noqa: PLC0415 - likewise
     from app.settings import read_settings  # noqa: PLC0415 - heavy
     from app.store import Database  # noqa: PLC0415 - heavy
@@ -194,7 +200,7 @@ def _experiments(store: str | None, releases: Path | None = None) -> Iterator[Ex
     settings = read_settings(store=store, releases=releases)
     database = Database(settings.store)
     try:
-        yield Experiments(database, ReleaseStore(settings.releases), by=this_account())
+        yield Experiments(database, open_releases(settings.releases, cache=settings.releases_cache), by=this_account())
     finally:
         database.close()
 

@@ -24,6 +24,8 @@ from app.releases import (
     UnknownRelease,
     store,
 )
+from app.releases.remote import store as remote_store
+from tests.app.releases.conftest import everything
 from tests.conftest import make_draft
 
 
@@ -32,38 +34,37 @@ def releases(tmp_path: Path) -> ReleaseStore:
     return ReleaseStore(tmp_path / "releases")
 
 
+def files_of(bundle: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in bundle.iterdir() if not path.name.startswith(".")}
+
+
 def written(tmp_path: Path, version: str, seed: int = 0) -> Path:
     return write_bundle(make_draft(seed=seed, version=version), tmp_path / f"drafts-{seed}")
 
 
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_what_is_published_is_what_was_given_and_the_slot_points_to_it(releases, tmp_path):
+def test_what_is_published_is_what_was_given_and_the_slot_points_to_it(kept, tmp_path):
     bundle = written(tmp_path, "v1")
-    assert releases.publish(bundle, "champion") == "sample/v1"
-    assert everything(releases.path("sample/v1")) == everything(bundle)
-    assert releases.slots() == {"champion": "sample/v1"}
-    assert releases.pointer("champion").read_text() == "sample/v1\n"
-    assert [manifest.version for manifest in releases.published()] == ["v1"]
-    read_bundle(releases.path("sample/v1"))
+    assert kept.publish(bundle, "champion") == "sample/v1"
+    assert files_of(kept.path("sample/v1")) == files_of(bundle)
+    assert kept.slots() == {"champion": "sample/v1"}
+    assert [manifest.version for manifest in kept.published()] == ["v1"]
+    read_bundle(kept.path("sample/v1"))
 
 
-def test_slots_are_independent(releases, tmp_path):
-    releases.publish(written(tmp_path, "v1"), "champion")
-    releases.publish(written(tmp_path, "v2"), "challenger")
-    assert releases.slots() == {"challenger": "sample/v2", "champion": "sample/v1"}
+def test_slots_are_independent(kept, tmp_path):
+    kept.publish(written(tmp_path, "v1"), "champion")
+    kept.publish(written(tmp_path, "v2"), "challenger")
+    assert kept.slots() == {"challenger": "sample/v2", "champion": "sample/v1"}
 
 
-def test_each_rollback_goes_one_release_further_back_and_the_first_one_stays(releases, tmp_path):
+def test_each_rollback_goes_one_release_further_back_and_the_first_one_stays(kept, tmp_path):
     for version in ("v1", "v2", "v3"):
-        releases.publish(written(tmp_path, version), "champion")
-    assert [releases.rollback("champion") for _ in range(2)] == ["sample/v2", "sample/v1"]
+        kept.publish(written(tmp_path, version), "champion")
+    assert [kept.rollback("champion") for _ in range(2)] == ["sample/v2", "sample/v1"]
     with pytest.raises(NothingToRollBack, match="no release before sample/v1"):
-        releases.rollback("champion")
-    releases.publish(releases.path("sample/v3"), "champion")
-    assert [(change.action, change.release) for change in releases.history("champion")] == [
+        kept.rollback("champion")
+    kept.publish(kept.path("sample/v3"), "champion")
+    assert [(change.action, change.release) for change in kept.history("champion")] == [
         ("publish", "sample/v1"),
         ("publish", "sample/v2"),
         ("publish", "sample/v3"),
@@ -71,58 +72,59 @@ def test_each_rollback_goes_one_release_further_back_and_the_first_one_stays(rel
         ("rollback", "sample/v1"),
         ("publish", "sample/v3"),
     ]
-    assert releases.rollback("champion") == "sample/v1"
+    assert kept.rollback("champion") == "sample/v1"
 
 
-def test_a_release_is_promoted_from_a_slot_or_by_its_name_and_the_history_says_who_did_it(releases, tmp_path):
-    releases.publish(written(tmp_path, "v1"), "champion", by="anna")
-    releases.publish(written(tmp_path, "v2"), "challenger", by="cron")
-    assert releases.promote("challenger", "champion", by="berta") == "sample/v2"
-    assert releases.slots() == {"challenger": "sample/v2", "champion": "sample/v2"}
-    assert releases.promote("sample/v1", "careful", by="berta") == "sample/v1"
-    assert releases.rollback("champion", by="carl") == "sample/v1"
-    assert [(change.action, change.release, change.by) for change in releases.history("champion")] == [
+def test_a_release_is_promoted_from_a_slot_or_by_its_name_and_the_history_says_who_did_it(kept, tmp_path):
+    kept.publish(written(tmp_path, "v1"), "champion", by="anna")
+    kept.publish(written(tmp_path, "v2"), "challenger", by="cron")
+    assert kept.promote("challenger", "champion", by="berta") == "sample/v2"
+    assert kept.slots() == {"challenger": "sample/v2", "champion": "sample/v2"}
+    assert kept.promote("sample/v1", "careful", by="berta") == "sample/v1"
+    assert kept.rollback("champion", by="carl") == "sample/v1"
+    assert [(change.action, change.release, change.by) for change in kept.history("champion")] == [
         ("publish", "sample/v1", "anna"),
         ("promote", "sample/v2", "berta"),
         ("rollback", "sample/v1", "carl"),
     ]
-    assert releases.slots()["careful"] == "sample/v1"
+    assert kept.slots()["careful"] == "sample/v1"
 
 
-def test_who_is_not_named_is_the_account_of_the_process(releases, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "this_account", lambda: "somebody@here")
-    releases.publish(written(tmp_path, "v1"), "champion")
-    assert [change.by for change in releases.history("champion")] == ["somebody@here"]
+def test_who_is_not_named_is_the_account_of_the_process(kept, tmp_path, monkeypatch):
+    for kind in (store, remote_store):
+        monkeypatch.setattr(kind, "this_account", lambda: "somebody@here")
+    kept.publish(written(tmp_path, "v1"), "champion")
+    assert [change.by for change in kept.history("champion")] == ["somebody@here"]
 
 
-def test_a_rollback_to_any_kept_release(releases, tmp_path):
+def test_a_rollback_to_any_kept_release(kept, tmp_path):
     """Further rollbacks go back from there."""
     for version in ("v1", "v2", "v3", "v4"):
-        releases.publish(written(tmp_path, version), "champion")
-    assert releases.rollback("champion", to="sample/v2") == "sample/v2"
-    assert releases.rollback("champion") == "sample/v1"
-    assert releases.rollback("champion", to="sample/v4") == "sample/v4"
-    assert releases.rollback("champion") == "sample/v1"
+        kept.publish(written(tmp_path, version), "champion")
+    assert kept.rollback("champion", to="sample/v2") == "sample/v2"
+    assert kept.rollback("champion") == "sample/v1"
+    assert kept.rollback("champion", to="sample/v4") == "sample/v4"
+    assert kept.rollback("champion") == "sample/v1"
 
 
 @pytest.mark.parametrize(
     "unknown", ["sample/v9", "../../etc/passwd", "sample/v1/items.npy", "other", "sample/.v1.0123.tmp", "/"]
 )
-def test_what_is_not_kept_is_named_with_what_is(releases, tmp_path, unknown):
-    releases.publish(written(tmp_path, "v1"), "champion")
-    before = everything(releases.folder)
+def test_what_is_not_kept_is_named_with_what_is(kept, tmp_path, unknown):
+    kept.publish(written(tmp_path, "v1"), "champion")
+    before = everything(kept)
     with pytest.raises(UnknownRelease, match=r"kept are sample/v1|the slots are champion"):
-        releases.promote(unknown, "champion")
+        kept.promote(unknown, "champion")
     with pytest.raises(UnknownRelease, match="kept are sample/v1"):
-        releases.rollback("champion", to=unknown)
-    assert everything(releases.folder) == before
+        kept.rollback("champion", to=unknown)
+    assert everything(kept) == before
 
 
 def test_what_can_no_longer_be_served_is_neither_promoted_nor_returned_to(releases, tmp_path):
     for version in ("v1", "v2"):
         releases.publish(written(tmp_path, version), "champion")
     (releases.path("sample/v1") / "items.npy").write_bytes(b"damaged")
-    before = everything(releases.folder)
+    before = everything(releases)
     for act in (
         lambda: releases.promote("sample/v1", "other"),
         lambda: releases.rollback("champion"),
@@ -136,7 +138,7 @@ def test_what_can_no_longer_be_served_is_neither_promoted_nor_returned_to(releas
         releases.promote("sample/v1", "champion")
     shutil.rmtree(releases.path("sample/v1"))
     releases.path("sample/v3").rename(releases.path("sample/v1"))
-    assert everything(releases.folder) == before
+    assert everything(releases) == before
 
 
 def test_publishing_a_damaged_release_again_mends_it(releases, tmp_path):
@@ -146,7 +148,7 @@ def test_publishing_a_damaged_release_again_mends_it(releases, tmp_path):
     for name in ("items.npy", "manifest.json"):
         (releases.path("sample/v1") / name).write_bytes(b"damaged")
         releases.publish(bundle, "champion")
-        assert everything(releases.path("sample/v1")) == everything(bundle)
+        assert files_of(releases.path("sample/v1")) == files_of(bundle)
     assert len(releases.history("champion")) == 1
     assert [path.name for path in releases.path("sample/v1").parent.iterdir()] == ["v1"]
 
@@ -155,7 +157,7 @@ def test_a_damaged_release_that_cannot_be_mended_stays_as_it_was(releases, tmp_p
     bundle = written(tmp_path, "v1")
     releases.publish(bundle, "champion")
     (releases.path("sample/v1") / "items.npy").write_bytes(b"damaged")
-    before = everything(releases.folder)
+    before = everything(releases)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -163,27 +165,27 @@ def test_a_damaged_release_that_cannot_be_mended_stays_as_it_was(releases, tmp_p
     monkeypatch.setattr(store.shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space left"):
         releases.publish(bundle, "champion")
-    assert everything(releases.folder) == before
+    assert everything(releases) == before
 
 
-def test_publishing_what_is_live_changes_nothing(releases, tmp_path):
+def test_publishing_what_is_live_changes_nothing(kept, tmp_path):
     bundle = written(tmp_path, "v1")
-    releases.publish(bundle, "champion")
-    before = everything(releases.folder)
-    releases.publish(bundle, "champion")
-    assert everything(releases.folder) == before
+    kept.publish(bundle, "champion")
+    before = everything(kept)
+    kept.publish(bundle, "champion")
+    assert everything(kept) == before
 
 
-def test_a_damaged_bundle_is_refused_and_leaves_no_trace(releases, tmp_path):
-    releases.publish(written(tmp_path, "v1"), "champion")
-    before = everything(releases.folder)
+def test_a_damaged_bundle_is_refused_and_leaves_no_trace(kept, tmp_path):
+    kept.publish(written(tmp_path, "v1"), "champion")
+    before = everything(kept)
     bad = written(tmp_path, "v2")
     content = bytearray((bad / "items.npy").read_bytes())
     content[-1] ^= 1
     (bad / "items.npy").write_bytes(content)
     with pytest.raises(FileDamaged, match=r"items\.npy"):
-        releases.publish(bad, "champion")
-    assert everything(releases.folder) == before
+        kept.publish(bad, "champion")
+    assert everything(kept) == before
 
 
 def test_a_bundle_that_is_damaged_while_it_is_copied_is_refused(releases, tmp_path, monkeypatch):
@@ -198,12 +200,12 @@ def test_a_bundle_that_is_damaged_while_it_is_copied_is_refused(releases, tmp_pa
     assert not list(releases.folder.glob("bundles/*/*")) and releases.slots() == {}
 
 
-def test_a_name_and_version_never_change_their_content(releases, tmp_path):
-    releases.publish(written(tmp_path, "v1"), "champion")
-    before = everything(releases.folder)
+def test_a_name_and_version_never_change_their_content(kept, tmp_path):
+    kept.publish(written(tmp_path, "v1"), "champion")
+    before = everything(kept)
     with pytest.raises(ReleaseConflict, match="another version"):
-        releases.publish(written(tmp_path, "v1", seed=1), "champion")
-    assert everything(releases.folder) == before
+        kept.publish(written(tmp_path, "v1", seed=1), "champion")
+    assert everything(kept) == before
 
 
 @pytest.mark.parametrize("failing", ["history", "slots"])
@@ -317,19 +319,19 @@ def test_a_pointer_that_holds_something_else_is_named_and_cured_by_publishing(re
 
 
 @pytest.mark.parametrize("slot", ["", "Champion", "../champion", ".hidden", "a b", "x" * 101, "champion\n"])
-def test_a_name_that_no_slot_can_have_is_refused_before_anything_is_written(releases, tmp_path, slot):
-    for act in (lambda: releases.publish(written(tmp_path, "v1"), slot), lambda: releases.rollback(slot)):
+def test_a_name_that_no_slot_can_have_is_refused_before_anything_is_written(kept, tmp_path, slot):
+    for act in (lambda: kept.publish(written(tmp_path, "v1"), slot), lambda: kept.rollback(slot)):
         with pytest.raises(SlotInvalid, match="cannot be the name of a slot"):
             act()
-    assert not releases.folder.exists()
+    assert everything(kept) == {}
 
 
-def test_a_rollback_where_nothing_was_published_names_the_slots_there_are(releases, tmp_path):
+def test_a_rollback_where_nothing_was_published_names_the_slots_there_are(kept, tmp_path):
     with pytest.raises(NothingToRollBack, match="no slots yet"):
-        releases.rollback("champion")
-    releases.publish(written(tmp_path, "v1"), "challenger")
+        kept.rollback("champion")
+    kept.publish(written(tmp_path, "v1"), "challenger")
     with pytest.raises(NothingToRollBack, match="the slots are challenger"):
-        releases.rollback("champion")
+        kept.rollback("champion")
 
 
 def test_a_line_of_history_that_is_none_is_named_with_its_place(releases, tmp_path):
