@@ -1,6 +1,7 @@
 """HTTP: routes, what they read and answer, and how errors leave. See `docs/http.md`."""
 
-from app.api.access import Guard, allow_origins, describe_keys
+from app.api.access import Guard, allow_origins
+from app.api.description import describe
 from app.api.direct import Shortcut
 from app.api.events import router as events
 from app.api.experiments import router as experiments
@@ -34,7 +35,7 @@ __all__ = [
     "Slots",
     "add_problem_handlers",
     "allow_origins",
-    "describe_keys",
+    "describe",
     "events",
     "experiments",
     "items",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -25,18 +24,14 @@ _ASKING = frozenset(("/v1/recommendations", "/v1/search", "/v1/rerank"))
 _METRICS = "/metrics"
 _LOOKING = frozenset(("GET", "HEAD"))
 _SCHEME = b"bearer "
-_REFUSALS = {
-    "401": "No API key came along, or one that does not count",
-    "403": "The API key has not the role that this needs",
-    "429": "More requests than the service's limit for one caller; try again after the seconds in `Retry-After`",
-}
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def role_of(method: str, path: str) -> Role | None:
     """The role that a request needs; None where it needs no key. What is not known here needs an administrator, or to look, a reader."""
+    if path in _FREE:
+        return None  # by any method: others than GET are told which ones there are
     if method in _LOOKING:
-        return None if path in _FREE else "read"
+        return "read"
     if method == "POST":
         if path in _ASKING:
             return "read"
@@ -60,29 +55,6 @@ def allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
         allow_headers=("authorization", "content-type", OVERRIDE_HEADER),
         expose_headers=("x-request-id", "retry-after"),
     )
-
-
-def describe_keys(app: FastAPI) -> None:
-    """Let the service's description say what needs a key, and which answers that brings."""
-    describe = app.openapi
-
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = describe()
-            document.setdefault("components", {})["securitySchemes"] = {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key: `irgan keys create NAME --role ROLE`."}
-            }
-            for path, methods in document["paths"].items():
-                for method, operation in methods.items():
-                    if (role := role_of(method.upper(), path)) is not None:
-                        operation["security"] = [{"key": []}, {}]
-                        operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role `{role}`."
-                        for status, text in _REFUSALS.items():
-                            operation["responses"].setdefault(status, {"description": text, "content": _PROBLEM})
-        assert app.openapi_schema is not None
-        return app.openapi_schema
-
-    app.openapi = described  # type: ignore[method-assign] # as FastAPI's own documentation does
 
 
 class Guard:

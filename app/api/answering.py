@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 
-from app.api.problems import Problem
+from app.api.problems import documented
 from app.errors import QueryInvalid, WrongRanker
 from app.releases import LiveRelease, Release
 from app.settings import Settings
 
 Wanted = TypeVar("Wanted", bound=Release)
-
-
-def documented(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    """Problems as the OpenAPI document lists them."""
-    return {
-        status: {"description": text, "model": Problem, "content": {"application/problem+json": {}}}
-        for status, text in texts.items()
-    }
 
 
 PROBLEMS = documented(

@@ -7,6 +7,7 @@ which together take longer than ranking 20,000 items does. An endpoint here take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
@@ -19,12 +20,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.problems import invalid, known_problem
+from app.api.problems import invalid, known_problem, method_problem
 from app.errors import BodyTooLarge, MalformedJson, MediaTypeUnsupported
+from app.telemetry import span
+
+_ANYTHING = r"[\s\S]*"
+"""Ids may hold line breaks too."""
+_ITEM = r"(?:(?!/similar\Z)[\s\S])*"
+"""What ends so is the question for similar items, by whatever method; an item with such an id is put with others, by `/v1/items`."""
 
 
 class DirectRoute(APIRoute):
     """See the module."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        is_item = path.endswith("/items/{item_id:path}")
+        self.path_regex = re.compile(self.path_regex.pattern.replace(".*", _ITEM if is_item else _ANYTHING))
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The endpoint with its model parsed from the URL or the body, and nothing else between."""
@@ -35,17 +47,20 @@ class DirectRoute(APIRoute):
             lists = {name for name, field in parameters.model_fields.items() if field.annotation == list[str]}
 
             async def with_query(request: Request) -> Response:
-                answer: Response = await endpoint(request, query=_parsed(request, parameters, lists), **request.path_params)
+                with span("parse"):
+                    query = _parsed(request, parameters, lists)
+                answer: Response = await endpoint(request, query=query, **request.path_params)
                 return answer
 
             return with_query
         adapter: TypeAdapter[Any] = TypeAdapter(hints["body"])
 
         async def with_body(request: Request) -> Response:
-            try:
-                body = adapter.validate_python(await _json(request))
-            except ValidationError as error:
-                raise invalid(error, "body") from error
+            with span("parse"):
+                try:
+                    body = adapter.validate_python(await _json(request), strict=True)
+                except ValidationError as error:
+                    raise invalid(error, "body") from error
             answer: Response = await endpoint(request, body=body, **request.path_params)
             return answer
 
@@ -57,8 +72,7 @@ class Shortcut:
 
     Args:
         app: what answers everything else.
-        routes: where the direct ones among them are taken from. They stay in the router too, which documents them and knows what to
-            say of other methods.
+        routes: where the direct ones among them are taken from. They stay in the router too, which documents them.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -82,6 +96,12 @@ class Shortcut:
                         response = known_problem(request, error)
                     await response(scope, receive, send)
                     return
+            if matching := [(wanted, route) for wanted, pattern, route, _ in self._routes if pattern.match(path)]:
+                # The router would name the methods of one route alone, where several share the path.
+                scope["route"] = matching[0][1]
+                response = method_problem(Request(scope), sorted(wanted for wanted, _ in matching))
+                await response(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 

@@ -18,8 +18,10 @@ from pydantic import (
     Tag,
     model_validator,
 )
+from pydantic.config import JsonDict
 
-from app.api.schemas import Id, Strict, id_text
+from app.api.schemas import Id, Strict, id_text, limited, said_of_id, some_of
+from app.numbers import whole
 from app.store import Event
 
 _AHEAD = timedelta(days=1)
@@ -67,7 +69,26 @@ def _small(properties: dict[str, Any]) -> dict[str, Any]:
     return properties
 
 
-StoredId = Annotated[Id, AfterValidator(_storable)]
+_STORABLE = r"^[^\u0000]*$"
+
+StoredId = Annotated[Id, AfterValidator(_storable), said_of_id(512, pattern=_STORABLE)]
+
+_GIVEN = {"not": {"type": "null"}}
+_SOMEBODY = some_of("user", "session")
+
+
+def _kind(type_: JsonDict, whose: JsonDict, **needed: Any) -> JsonDict:
+    return {"properties": {"type": type_, **needed}, "required": [*needed], **whose}
+
+
+_COMPLETE: JsonDict = {
+    "anyOf": [
+        _kind({"enum": ["impression", "click"]}, some_of("user", "session", "request_id"), item=_GIVEN),
+        _kind({"const": "rating"}, _SOMEBODY, item=_GIVEN, value=_GIVEN),
+        _kind({"not": {"enum": ["impression", "click", "rating"]}}, some_of("user", "session", "request_id")),
+    ]
+}
+"""What `EventBody._complete` demands."""
 
 
 class EventBody(Strict):
@@ -85,13 +106,22 @@ class EventBody(Strict):
                     "request_id": "8f14e45fceea167a5a36dedd4bea2543",
                     "position": 1,
                 }
-            ]
+            ],
+            **_COMPLETE,
         }
     )
 
-    id: Annotated[str, BeforeValidator(id_text), AfterValidator(_storable), Field(min_length=1, max_length=128)]
+    id: Annotated[
+        str,
+        BeforeValidator(id_text),
+        AfterValidator(_storable),
+        Field(min_length=1, max_length=128),
+        said_of_id(128, pattern=_STORABLE),
+    ]
     """Yours, unique to the event: of two events with one id the first counts, so that everything can be sent again."""
-    type: Annotated[str, AfterValidator(_word)] = Field(examples=["click"])
+    type: Annotated[str, AfterValidator(_word)] = Field(
+        examples=["click"], json_schema_extra={"pattern": rf"^{_WORD.pattern}$"}
+    )
     """`impression` (the item was seen), `click`, `rating`, `conversion` (a purchase, a subscription, …), or any other lower-case word."""
     time: Annotated[datetime, BeforeValidator(_time)] | None = None
     """When it happened, ISO 8601 with a time zone; by default when it arrives."""
@@ -100,11 +130,14 @@ class EventBody(Strict):
     session: StoredId | None = None
     item: StoredId | None = None
     """What it is about; impressions, clicks and ratings need one."""
-    request_id: Annotated[str, AfterValidator(_storable), Field(min_length=1, max_length=64)] | None = None
+    request_id: (
+        Annotated[str, AfterValidator(_storable), Field(min_length=1, max_length=64, json_schema_extra={"pattern": _STORABLE})]
+        | None
+    ) = None
     """Of the answer that the item stood in, so that its variant, or its team, is credited."""
     value: float | None = Field(default=None, allow_inf_nan=False)
     """A rating (which needs one), what a conversion was worth, a duration, …"""
-    position: int | None = Field(default=None, ge=1, le=1_000_000)
+    position: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(whole)] | None = None
     """Of the item in what was shown, from 1."""
     properties: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
     """Anything else, kept as it is; at most 4,096 bytes of JSON."""
@@ -163,8 +196,8 @@ class EventBatch(Strict):
         }
     )
 
-    events: list[SkipValidation[EventBody]] = Field(min_length=1)
-    """At most 1,000, unless the service is configured otherwise."""
+    events: list[SkipValidation[EventBody]] = Field(min_length=1, json_schema_extra=limited(maxItems="max_events"))
+    """What happened, in any order."""
     partial: bool = False
     """Whether the others are stored where some events are not valid; by default it is all or none."""
 

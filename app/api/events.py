@@ -14,12 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.answering import check_limit, documented
+from app.api.answering import check_limit
 from app.api.direct import DirectRoute
 from app.api.event_schemas import EventBatch, EventBody, EventsAnswer, EventsBody
 from app.api.metrics import Metrics
-from app.api.problems import faults_of, invalid
+from app.api.problems import documented, faults_of, invalid
+from app.api.waiting import stored
 from app.store import Event, Writer, insert_events
+from app.telemetry import span
 
 _PROBLEMS = documented(
     {
@@ -49,8 +51,12 @@ async def post_events(request: Request, body: Annotated[EventsBody, Body()]) -> 
     duplicates: list[str] = []
     if events:
         writer: Writer = request.app.state.writer
-        stored = writer.submit(lambda connection: insert_events(connection, events), size=len(events))
-        duplicates = await asyncio.wrap_future(stored)
+        written = writer.submit(lambda connection: insert_events(connection, events), size=len(events))
+        with span("store", events=len(events)):
+            duplicates = await stored(
+                asyncio.wrap_future(written),
+                undone="the events may still be written; send them again, of one id the first counts",
+            )
     metrics: Metrics = request.app.state.metrics
     num_rejected = len({fault["index"] for fault in rejected})
     metrics.events(_types(events, duplicates), num_duplicates=len(duplicates), num_rejected=num_rejected)
@@ -65,7 +71,7 @@ def _checked(batch: EventBatch) -> tuple[list[EventBody], list[dict[str, Any]]]:
         QueryInvalid: some are not valid, and it is to be all or none.
     """
     try:
-        return _EVENTS.validate_python(batch.events), []
+        return _EVENTS.validate_python(batch.events, strict=True), []
     except ValidationError as error:
         if not batch.partial:
             raise invalid(error, "body.events") from error
@@ -77,7 +83,8 @@ def _checked(batch: EventBatch) -> tuple[list[EventBody], list[dict[str, Any]]]:
             for index, (location, message) in zip(indices, faults_of(error, "body.events"), strict=True)
         ]
     wrong = set(indices)
-    return _EVENTS.validate_python([event for index, event in enumerate(batch.events) if index not in wrong]), rejected
+    valid = [event for index, event in enumerate(batch.events) if index not in wrong]
+    return _EVENTS.validate_python(valid, strict=True), rejected
 
 
 def _types(events: Sequence[Event], duplicates: Sequence[str]) -> Counter[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.api.schemas import Strict
+from app.api.schemas import Strict, some_of
 from app.experiments.definition import Experiment
 from app.store import State
 
@@ -33,7 +33,12 @@ class Nothing(Strict):
 class ExperimentChanges(Strict):
     """What is to be another from now on; what is not named stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"weights": {"treatment": 3}, "traffic": 0.8}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"weights": {"treatment": 3}, "traffic": 0.8}],
+            **some_of("weights", "traffic", "overrides"),
+        }
+    )
 
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]] | None = None
     """By variant. No more units change theirs than the shares differ by, and none of those that have seen one."""

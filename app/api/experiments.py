@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from app.api import experiment_schemas as schemas
 from app.api.access import asked_by
-from app.api.answering import documented
 from app.api.direct import DirectRoute
 from app.api.participation import Participation
+from app.api.problems import documented
 from app.experiments.definition import Experiment
 from app.experiments.kept import KeptExperiment
 from app.experiments.lifecycle import Experiments
@@ -47,7 +47,7 @@ NameInPath = Annotated[str, Path(description="The experiment's name.", examples=
     response_model=schemas.ExperimentState,
     responses=_STORE | _BODY | documented({409: "There is an experiment by that name"}),
 )
-async def create(
+async def create_experiment(
     request: Request,
     body: Annotated[
         Experiment,
@@ -59,7 +59,7 @@ async def create(
 
 
 @router.get("/experiments", summary="All experiments", response_model=schemas.ExperimentList, responses=_STORE)
-async def list_all(request: Request, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
+async def list_experiments(request: Request, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """By name."""
     experiments: Experiments = request.app.state.experiments
     found = await asyncio.to_thread(experiments.all)
@@ -67,7 +67,7 @@ async def list_all(request: Request, query: Annotated[schemas.Nothing, Query()])
 
 
 @router.get("/experiments/{name}", summary="One experiment", response_model=schemas.ExperimentState, responses=_UNKNOWN)
-async def show(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
+async def show_experiment(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """Its definition, its state, and which releases its variants are."""
     experiments: Experiments = request.app.state.experiments
     return _json((await asyncio.to_thread(experiments.get, name)).as_json())
@@ -79,7 +79,7 @@ async def show(request: Request, name: NameInPath, query: Annotated[schemas.Noth
     response_model=schemas.ExperimentState,
     responses=_CHANGES | _BODY,
 )
-async def update(request: Request, name: NameInPath, body: Annotated[schemas.ExperimentChanges, Body()]) -> Response:
+async def change_experiment(request: Request, name: NameInPath, body: Annotated[schemas.ExperimentChanges, Body()]) -> Response:
     """Also while it runs: units that have seen a variant keep it, and of the others no more change theirs than must."""
     return await _told(
         request,
@@ -93,7 +93,7 @@ async def update(request: Request, name: NameInPath, body: Annotated[schemas.Exp
     response_model=schemas.ExperimentState,
     responses=_CHANGES | _INVALID,
 )
-async def start(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
+async def start_experiment(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """From now on units take part. A slot among the variants stands for the release it points to now."""
     return await _told(request, lambda experiments: experiments.start(name))
 
@@ -101,7 +101,7 @@ async def start(request: Request, name: NameInPath, query: Annotated[schemas.Not
 @router.post(
     "/experiments/{name}/stop", summary="Stop an experiment", response_model=schemas.ExperimentState, responses=_CHANGES
 )
-async def stop(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
+async def stop_experiment(request: Request, name: NameInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """The champion answers everybody again. It can be started again: units then see what they saw."""
     return await _told(request, lambda experiments: experiments.stop(name))
 
@@ -112,7 +112,7 @@ async def stop(request: Request, name: NameInPath, query: Annotated[schemas.Noth
     response_model=schemas.ExperimentState,
     responses=_CHANGES | _BODY,
 )
-async def conclude(request: Request, name: NameInPath, body: Annotated[schemas.Conclusion, Body()]) -> Response:
+async def conclude_experiment(request: Request, name: NameInPath, body: Annotated[schemas.Conclusion, Body()]) -> Response:
     """It ends for good, with a winner or none. What answers in the slots does not change: publish the winner's release."""
     return await _told(request, lambda experiments: experiments.conclude(name, winner=body.winner, reason=body.reason))
 

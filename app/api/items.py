@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import search_schemas as schemas
-from app.api.answering import BODY_PROBLEMS, PROBLEMS, check_limit, documented, wrong_ranker
+from app.api.answering import BODY_PROBLEMS, PROBLEMS, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
+from app.api.problems import documented
+from app.api.waiting import stored
 from app.bundle import UnknownId
 from app.errors import QueryInvalid
 from app.releases import LiveRelease, SearchRelease
@@ -83,7 +85,9 @@ async def _changed(request: Request, changes: Mapping[str, Document | None]) -> 
         raise wrong_ranker(release, live, SearchRelease.answers)
     request.scope["state"]["ranker"] = release.ranker
     states = _states(release.engine, changes)
-    await asyncio.to_thread(live.change, changes)
+    await stored(
+        asyncio.to_thread(live.change, changes), undone="the change may still be written; make it again, which does no harm"
+    )
     return Response(orjson.dumps({"items": states}), media_type="application/json")
 
 

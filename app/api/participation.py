@@ -19,7 +19,7 @@ from app.api.metrics import Metrics
 from app.experiments.definition import Surface
 from app.experiments.interleaving import Interleaved, Method, interleave
 from app.experiments.live import LiveExperiments
-from app.experiments.plan import OVERRIDE_HEADER, Assigned, Part
+from app.experiments.plan import OVERRIDE_FORM, OVERRIDE_HEADER, Assigned, Part, named_by
 from app.releases import LiveRelease, Release
 from app.store import Impression, ImpressionLog
 
@@ -36,8 +36,12 @@ OVERRIDABLE: dict[str, Any] = {
         {
             "name": OVERRIDE_HEADER,
             "in": "header",
-            "description": "`EXPERIMENT=VARIANT`, to try a variant; the answer does not count.",
-            "schema": {"type": "string"},
+            "description": "`EXPERIMENT=VARIANT`, to try a variant; the answer does not count. An experiment that does not run is passed over.",
+            "schema": {
+                "type": "string",
+                "pattern": f"^{OVERRIDE_FORM}$",
+                "examples": ["history-or-popular=treatment"],
+            },
         }
     ]
 }
@@ -104,12 +108,14 @@ class Participation:
             QueryInvalid: the header for trying a variant cannot be used.
         """
         plan = self.experiments.plans.get(surface)
-        if plan is None:
-            return None
         override = None
         for name, value in request.scope["headers"]:  # `request.headers` would make all of them text first
             if name == _OVERRIDE:
                 override = value.decode("latin-1")
+        if plan is None:
+            if override is not None:
+                named_by(override)  # what cannot be used is refused whether or not anything runs
+            return None
         return plan.assign(user, session, override)
 
     async def ranked(

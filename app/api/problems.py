@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -107,22 +107,44 @@ _OF_STATUS = {kind.status: kind for kind in (_NOT_FOUND, _METHOD, _INTERNAL)}
 class Fault(BaseModel):
     """One place in a request that is wrong."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     location: str
     """Such as `body.history.0.item` or `query.k`."""
     message: str
+    """What was found or expected there."""
 
 
 class Problem(BaseModel):
     """Why there is no answer (RFC 9457)."""
 
-    type: str
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:irgan:problem:invalid-request",
+                    "title": "The request is not valid",
+                    "status": 422,
+                    "detail": "query.k: Input should be greater than or equal to 1",
+                    "request_id": "8f14e45fceea167a5a36dedd4bea2543",
+                    "errors": [{"location": "query.k", "message": "Input should be greater than or equal to 1"}],
+                }
+            ]
+        },
+    )
+
+    type: str = Field(pattern="^urn:irgan:problem:[a-z-]+$")
     """What programs tell kinds of problems apart by."""
     title: str
-    status: int
+    """The kind, in words."""
+    status: int = Field(ge=400, le=599)
+    """The HTTP status once more."""
     detail: str
     """For people: what was found, what was expected and what to do."""
     request_id: str
-    errors: list[Fault] = []
+    """What the service's log calls the request; empty where what arrived was not HTTP."""
+    errors: list[Fault]
     """Every place that is wrong, if the request is."""
 
 
@@ -145,6 +167,12 @@ def problem_response(
         "errors": [{"location": location, "message": message} for location, message in faults or []],
     }
     return Response(orjson.dumps(content), status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def method_problem(request: Request, allowed: Sequence[str]) -> Response:
+    """What is said of a method that a path does not know; `allowed` are those it knows."""
+    detail = f"{request.method} {request.url.path}: this path knows {', '.join(allowed)}"
+    return problem_response(request, _METHOD, detail, headers={"Allow": ", ".join(allowed)})
 
 
 def internal_problem(request: Request) -> Response:
@@ -186,6 +214,15 @@ _TAGS = ("one", "batch")
 """Pydantic names the branch of a union it took; callers do not know these names."""
 _NO_OBJECT = ("model_type", "model_attributes_type", "dict_type")
 """Pydantic's words for these are of Python, and name our classes."""
+
+
+def documented(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Problems as the OpenAPI document lists them."""
+    return {status: {"description": text, "content": {MEDIA_TYPE: {"schema": PROBLEM}}} for status, text in texts.items()}
+
+
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
+"""Where the OpenAPI document has the fields of a `Problem`."""
 
 
 def add_problem_handlers(app: FastAPI) -> None:

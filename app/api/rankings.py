@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
@@ -13,10 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import schemas
-from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit, documented
+from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
 from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
+from app.api.problems import documented
+from app.api.telling import note
+from app.api.waiting import computed
 from app.bundle import UnknownId
 from app.errors import QueryInvalid
 from app.experiments.definition import Surface
@@ -25,6 +27,7 @@ from app.releases import LiveRelease, RecommenderRelease, Release
 from app.retrieval import Likeness, Ranking, as_ranked
 from app.retrieval import Query as Question
 from app.settings import Settings
+from app.telemetry import span
 
 _AT_ONCE_K = 200
 """Questions for more items than this, and diverse ones for a tenth of it, are answered beside the event loop."""
@@ -105,9 +108,10 @@ async def recommend(
     questions = [one.query() for one in body.requests]
 
     def ask(release: RecommenderRelease, numbers: list[int]) -> list[Ranking]:
-        return _rank_all(release, [_without_deleted(release, questions[number]) for number in numbers])
+        with span("rank", release=release.name, questions=len(numbers)):
+            return _rank_all(release, [_without_deleted(release, questions[number]) for number in numbers])
 
-    turns = await asyncio.to_thread(participation.ranked_together, assigned, live, champion, _recommends, ask)
+    turns = await computed(participation.ranked_together, assigned, live, champion, _recommends, ask)
     request_id = request.scope["state"]["request_id"]
     answers = [
         _encoded(request, turn, _Told("recommendations", f"{request_id}-{number}", one.k, one.user, one.session))
@@ -140,7 +144,8 @@ async def similar_items(
         if item_id in deleted:
             raise UnknownId("item", [item_id])
         likeness = Likeness(item_id, query.k, query.conditions(), query.diversity, deleted)
-        return await gathering.ask(release.similar.similar_all, likeness)
+        with span("rank", release=release.name):
+            return await gathering.ask(release.similar.similar_all, likeness)
 
     assigned = participation.assigned(request, "similar", query.user, query.session)
     turn = await participation.ranked(assigned, live, champion, _recommends, ask)
@@ -158,9 +163,10 @@ async def _answered(request: Request, question: Question, user: str | None, sess
 
     async def ask(release: RecommenderRelease) -> Ranking:
         asked = _without_deleted(release, question)
-        if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
-            return (await asyncio.to_thread(_rank_all, release, [asked]))[0]
-        return await gathering.ask(release.recommender.recommend_all, asked)
+        with span("rank", release=release.name):
+            if question.k * (10 if question.diversity else 1) > _AT_ONCE_K:
+                return (await computed(_rank_all, release, [asked]))[0]
+            return await gathering.ask(release.recommender.recommend_all, asked)
 
     assigned = participation.assigned(request, "recommendations", user, session)
     if assigned is None:  # most of the time, and this path is the busiest
@@ -203,6 +209,11 @@ class _Told(NamedTuple):
 
 def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _Told) -> bytes:
     """A `RankingAnswer`, put together from what was encoded when the release was loaded; counted and written down."""
+    with span("encode"):
+        return _answer(request, turn, told)
+
+
+def _answer(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _Told) -> bytes:
     release, ranking = turn.answers[0]
     fallback: str | None = ranking.fallback
     shown = None
@@ -233,6 +244,7 @@ def _encoded(request: Request, turn: Turn[RecommenderRelease, Ranking], told: _T
         )
     if turn.is_fallback:
         fallback = CHAMPION
+    note(request, release, turn.assigned, fallback)
     return b'{"request_id":"%b","ranker":%b,"release":"%b",%b,"fallback":%b,"unknown_items":%b,"items":%b}' % (
         told.request_id.encode(),
         orjson.dumps(release.ranker),

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.answering import documented
 from app.api.direct import DirectRoute
+from app.api.problems import documented
 from app.api.schemas import Strict
 from app.experiments.reports import report_html, report_of
 from app.store import Database
@@ -109,7 +109,7 @@ class Reports:
         ),
     },
 )
-async def report(
+async def report_on_experiment(
     request: Request,
     name: Annotated[str, Path(description="The experiment's name.")],
     query: Annotated[ReportQuery, Query()],

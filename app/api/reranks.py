@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import numpy as np
@@ -15,10 +14,13 @@ from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, answering, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
 from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
+from app.api.telling import note
+from app.api.waiting import computed
 from app.errors import QueryInvalid
 from app.releases import LiveRelease, Release, RerankRelease, SearchRelease
 from app.retrieval import Document
 from app.settings import Settings
+from app.telemetry import span
 
 router = APIRouter(prefix="/v1", tags=["search"], route_class=DirectRoute)
 
@@ -60,6 +62,7 @@ async def rerank(
     """The candidates in the ranker's order: by their features with a learning-to-rank release, by their texts with a search release."""
     settings: Settings = request.app.state.settings
     check_limit(settings, len(body.candidates), "max_candidates", "body.candidates")
+    check_limit(settings, len(body.query or ""), "max_query", "body.query")
     live: LiveRelease = request.app.state.live_rerank
     by_features = body.candidates[0].features is not None
     if by_features:
@@ -69,20 +72,22 @@ async def rerank(
         if champion.engine is None:
             raise wrong_ranker(champion, live, SearchRelease.answers)
         request.scope["state"]["ranker"] = champion.ranker
-        check_limit(settings, len(body.query or ""), "max_query", "body.query")
 
     async def ask(release: Release) -> np.ndarray:
-        if isinstance(release, RerankRelease):
-            return release.model.scores(_features(body, release))
-        assert release.engine is not None and body.query is not None
-        documents = [Document(one.id, one.title, one.text or "") for one in body.candidates]
-        return await asyncio.to_thread(release.engine.rerank, body.query, documents)
+        with span("rank", release=release.name, candidates=len(body.candidates)):
+            if isinstance(release, RerankRelease):
+                return release.model.scores(_features(body, release))
+            assert release.engine is not None and body.query is not None
+            documents = [Document(one.id, one.title, one.text or "") for one in body.candidates]
+            return await computed(release.engine.rerank, body.query, documents)
 
     participation: Participation = request.app.state.participation
     assigned = participation.assigned(request, "rerank", body.user, body.session)
     suits = _orders_features if by_features else _orders_texts
     turn = await participation.ranked(assigned, live, champion, suits, ask)
-    return Response(_reranked(request, turn, body), media_type="application/json")
+    with span("encode"):
+        answer = _reranked(request, turn, body)
+    return Response(answer, media_type="application/json")
 
 
 def _reranked(request: Request, turn: Turn[Release, np.ndarray], body: schemas.RerankBody) -> bytes:
@@ -112,6 +117,7 @@ def _reranked(request: Request, turn: Turn[Release, np.ndarray], body: schemas.R
         ],
     }
     request.scope["state"]["ranker"] = turn.release.ranker
+    note(request, turn.release, turn.assigned, CHAMPION if turn.is_fallback else None)
     participation: Participation = request.app.state.participation
     if participation.records(turn):
         items = [ids[place] for place, _ in ranked]

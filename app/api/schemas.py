@@ -5,17 +5,48 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
+from app.numbers import Whole, whole
 from app.retrieval import Condition, Query, parse_condition
+
+_LARGEST = 2**63
 
 
 def id_text(value: Any) -> Any:
     """Ids are text; a number in JSON means the text of its digits, as it does in files."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    value = whole(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if abs(value) > _LARGEST or (isinstance(value, float) and value.is_integer()):
+        raise ValueError("the number has more than 64 bits, which few programs keep exactly; send the id as text")
+    return str(value) if isinstance(value, int) else value
 
 
-Id = Annotated[str, BeforeValidator(id_text), Field(min_length=1, max_length=512)]
+def said_of_id(most: int, **more: Any) -> WithJsonSchema:
+    """How an id of so many characters at most is described."""
+    text = {"type": "string", "minLength": 1, "maxLength": most, **more}
+    return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": -_LARGEST, "maximum": _LARGEST}]})
+
+
+def some_of(*names: str, **schemas: Any) -> JsonDict:
+    """What is described of an object of whose fields one at least has to be there, and not to be null."""
+    given: JsonDict = {name: {"not": {"type": "null"}} for name in names} | schemas
+    return {"anyOf": [{"required": [name], "properties": {name: schema}} for name, schema in given.items()]}
+
+
+def limited(**limits: str) -> JsonDict:
+    """A limit that the service's settings have: by the word of JSON Schema, the setting. The description tells the number."""
+    return {LIMITS: dict(limits)}
+
+
+LIMITS = "x-limits"
+"""Where `limited` notes it until then."""
+NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
+"""Something in a text is no space."""
+
+Id = Annotated[str, BeforeValidator(id_text), Field(min_length=1, max_length=512), said_of_id(512)]
 
 _Scalar = str | bool | int | float
 
@@ -28,6 +59,8 @@ class Strict(BaseModel):
 
 class Range(Strict):
     """A range of numbers or ISO 8601 dates, both ends included; one end may be left open."""
+
+    model_config = ConfigDict(json_schema_extra=some_of("gte", "lte"))
 
     gte: float | str | None = None
     """At least."""
@@ -57,14 +90,19 @@ FieldFilter = Annotated[
 
 
 class _Ranking(Strict):
-    k: int = Field(default=10, ge=1)
-    """How many items to answer with; fewer come where the filters leave fewer. The service's limit is 1,000 unless configured otherwise."""
+    k: Whole = Field(default=10, ge=1, json_schema_extra=limited(maximum="max_k"))
+    """How many items to answer with; fewer come where the filters leave fewer."""
     diversity: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False)
     """0 gives the plain ranking; up to 1, each item is chosen for being unlike those before it (maximal marginal relevance)."""
 
 
 class _TextFilters(Strict):
-    filter: list[str] = Field(default=[], max_length=50, examples=[["genres:Comedy|Drama", "year>=1990"]])
+    filter: list[str] = Field(
+        default=[],
+        max_length=50,
+        examples=[["genres:Comedy|Drama", "year>=1990"]],
+        json_schema_extra={"items": {"type": "string", "pattern": r"^[^:<>=]+(:|>=|<=)[\s\S]+$"}},
+    )
     """Conditions on the items' metadata that must all hold: `FIELD:VALUE`, any of several `FIELD:VALUE|VALUE`, `FIELD>=VALUE`, `FIELD<=VALUE`. Repeat the parameter for more."""
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -108,9 +146,9 @@ class RecommendationRequest(_Ranking, _InSession):
 
     user: Id | None = None
     """Who asks. Where a history is given too, that alone is ranked by, and the user only says which variant of an experiment answers."""
-    history: list[HistoryItem] | None = None
+    history: list[HistoryItem] | None = Field(default=None, json_schema_extra=limited(maxItems="max_history"))
     """What the person has had; of an item that stands there twice the later entry counts. Unknown items are ignored and named in the answer."""
-    exclude: list[Id] = []
+    exclude: list[Id] = Field(default=[], json_schema_extra=limited(maxItems="max_history"))
     """Items that must not be answered; unknown ones do no harm."""
     exclude_seen: bool = True
     """Whether the history, or what the known user has had, is left out."""
@@ -133,7 +171,7 @@ class RecommendationRequest(_Ranking, _InSession):
 class RecommendationBatch(Strict):
     """Several questions; each gets an answer of its own, in the same order."""
 
-    requests: list[RecommendationRequest] = Field(min_length=1)
+    requests: list[RecommendationRequest] = Field(min_length=1, json_schema_extra=limited(maxItems="max_batch"))
 
 
 def _body_kind(value: Any) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from app.api.schemas import AskedBy, FieldFilter, Id, RankedItem, Strict
+from app.api.schemas import NOT_BLANK, AskedBy, FieldFilter, Id, RankedItem, Strict, limited, some_of
 from app.bundle import FusionMethod, Mode
+from app.numbers import Whole, whole
 
 
 class FusionChoice(Strict):
@@ -22,21 +23,21 @@ class FusionChoice(Strict):
 class SearchBody(AskedBy):
     """A search. Without `user`, the one it is personalised for counts as who asks."""
 
-    query: str
+    query: str = Field(json_schema_extra={"pattern": NOT_BLANK, **limited(maxLength="max_query")})
     """What is looked for, in words."""
     mode: Mode | None = None
     """By words (`lexical`), by vectors (`dense`) or both (`hybrid`); by default what the release was found to do best."""
     fusion: FusionChoice | None = None
     """Of the hybrid; by default what the release was found to do best."""
-    k: int = Field(default=10, ge=1)
-    """How many documents; the service's limit is 1,000 unless configured otherwise."""
+    k: Whole = Field(default=10, ge=1, json_schema_extra=limited(maximum="max_k"))
+    """How many documents."""
     after: str | None = Field(default=None, max_length=4096)
     """`next` of the page before, everything else being the same. Documents that are added or deleted meanwhile neither repeat others nor hide them."""
     filters: dict[str, FieldFilter] = Field(default={}, max_length=50)
     """By field: a value, a list of values of which any will do, or a range `{"gte": …, "lte": …}`. All must hold."""
     facets: list[str] = Field(default=[], max_length=20)
     """Fields whose most frequent values among the first 1,000 answers are counted."""
-    candidates: list[Id] | None = Field(default=None, min_length=1)
+    candidates: list[Id] | None = Field(default=None, min_length=1, json_schema_extra=limited(maxItems="max_candidates"))
     """The only documents that compete; unknown ones do no harm."""
     personalise: Id | None = None
     """A known user whose taste has a say, where the release knows users."""
@@ -133,13 +134,26 @@ class Candidate(Strict):
     text: str | None = None
 
 
-class RerankBody(AskedBy):
-    """Candidates of one query."""
+def _all_with(**properties: Any) -> dict[str, Any]:
+    return {"properties": {"candidates": {"items": {"required": [*properties][:1], "properties": properties}}}}
 
-    candidates: list[Candidate] = Field(min_length=1)
-    query: str | None = None
+
+_BY_FEATURES = _all_with(features={"type": "array"})
+_BY_TEXTS = _all_with(text={"type": "string"}, features={"type": "null"})
+_BY_TEXTS["properties"]["query"] = {"type": "string", "pattern": NOT_BLANK}
+_BY_TEXTS["required"] = ["query"]
+
+
+class RerankBody(AskedBy):
+    """Candidates of one query: all with features, or all with texts and a query."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_BY_FEATURES, _BY_TEXTS]})
+
+    candidates: list[Candidate] = Field(min_length=1, json_schema_extra=limited(maxItems="max_candidates"))
+    """No two by one id."""
+    query: str | None = Field(default=None, json_schema_extra=limited(maxLength="max_query"))
     """What they are candidates for, in words; wanted where they have texts."""
-    k: int | None = Field(default=None, ge=1)
+    k: Annotated[int, Field(ge=1), BeforeValidator(whole)] | None = None
     """How many of the best to answer with; by default all."""
 
     @model_validator(mode="after")
@@ -190,18 +204,30 @@ def _type(value: str | int | float | bool) -> type:
     return float if type(value) is int else type(value)
 
 
+def _or_list_of(kind: str) -> list[dict[str, Any]]:
+    return [{"type": kind}, {"type": "array", "items": {"type": [kind, "null"]}}]
+
+
+_METADATA: dict[str, Any] = {
+    "propertyNames": {"not": {"enum": ["id", "title", "text"]}},
+    "additionalProperties": {
+        "anyOf": [{"type": "null"}, *(one for kind in ("string", "number", "boolean") for one in _or_list_of(kind))]
+    },
+}
+_SOMETHING = {"type": "string", "pattern": NOT_BLANK}
+_SAYS_SOMETHING = some_of(title=_SOMETHING, text=_SOMETHING, metadata={"minProperties": 1})
 _ITEM: dict[str, Any] = {"title": "Of walruses", "text": "A walrus sat on the ice.", "metadata": {"year": 1999}}
 
 
 class ItemBody(Strict):
     """An item as it is to be from now on, the whole of it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ITEM]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_ITEM], **_SAYS_SOMETHING})
 
     title: str | None = Field(default=None, max_length=10_000)
     text: str = ""
     """What is searched and quoted."""
-    metadata: dict[str, Any] = Field(default={}, max_length=100)
+    metadata: dict[str, Any] = Field(default={}, max_length=100, json_schema_extra=_METADATA)
     """Any other fields; those that the other items have must be of the same type."""
 
     @model_validator(mode="after")
@@ -227,7 +253,7 @@ class ItemBody(Strict):
 class NamedItemBody(ItemBody):
     """An item with its id."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "w1", **_ITEM}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "w1", **_ITEM}], **_SAYS_SOMETHING})
 
     id: Id
 
@@ -237,7 +263,7 @@ class ItemsBody(Strict):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"id": "w1", **_ITEM}]}]})
 
-    items: list[NamedItemBody] = Field(min_length=1)
+    items: list[NamedItemBody] = Field(min_length=1, json_schema_extra=limited(maxItems="max_batch"))
 
 
 class ItemIdsBody(Strict):
@@ -245,7 +271,7 @@ class ItemIdsBody(Strict):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["w1"]}]})
 
-    ids: list[Id] = Field(min_length=1)
+    ids: list[Id] = Field(min_length=1, json_schema_extra=limited(maxItems="max_batch"))
 
 
 class ItemState(BaseModel):

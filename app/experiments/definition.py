@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.experiments.metrics import METRICS, Metric, NamedMetric
+from app.numbers import whole
 
 Kind = Literal["ab", "interleaving", "bandit"]
 """Each unit sees one ranker; each answer mixes all rankers; or each unit sees one, and the better ones get more units."""
@@ -85,7 +86,7 @@ class Experiment(_Frozen):
     """Of the intervals; 1 minus it is the chance of calling a difference that is not there."""
     power: float = Field(default=0.8, gt=0, lt=1)
     """The chance of finding the minimum effect, if it is there, with the planned number of units."""
-    planned_units: int | None = Field(default=None, ge=100, le=10**10)
+    planned_units: Annotated[int, Field(ge=100, le=10**10), BeforeValidator(whole)] | None = None
     """Units, of all variants together, at which the always-valid intervals are narrowest; `irgan experiment plan` names the number. It is
     fixed with the definition: choosing it by the figures would make them dishonest. By default 10,000, where answers are mixed 1,000."""
     interleaver: Interleaver = "team-draft"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,10 +66,9 @@ class RunningExperiment:
 
     Args:
         kept: the experiment, running.
-        exposures: of units that have seen a variant, perhaps under another allocation.
     """
 
-    def __init__(self, kept: KeptExperiment, exposures: Iterable[Exposure] = ()) -> None:
+    def __init__(self, kept: KeptExperiment) -> None:
         allocation = kept.allocation
         assert allocation is not None
         self.definition: Experiment = kept.definition
@@ -83,7 +83,7 @@ class RunningExperiment:
             self.parts = {variant: self._part(variant, 1.0, self.revision) for variant in allocation.releases}
             self._mixed = self._part(INTERLEAVED, 1.0, self.revision)
         self._owners = Owners((spans, self.parts[variant]) for variant, spans in allocation.variants.items())
-        self._stay = self._moved(exposures)
+        self._stay: dict[str, Part] = {}
 
     def part_of(self, unit: str) -> Part:
         """What a unit sees."""
@@ -95,13 +95,13 @@ class RunningExperiment:
             assert part is not None, "variants own all positions"
         return part
 
-    def keep(self, exposures: Iterable[Exposure]) -> None:
-        """Know of more units that have seen a variant; what was known before goes first."""
-        for unit, part in self._moved(exposures).items():
-            self._stay.setdefault(unit, part)
+    def keep(self, parts: Mapping[str, Part]) -> None:
+        """Let units go on seeing what they have seen; what was known before goes first."""
+        if parts:
+            self._stay = {**parts, **self._stay}
 
-    def _moved(self, exposures: Iterable[Exposure]) -> dict[str, Part]:
-        """The units that have seen another variant than their positions belong to now; they go on seeing it."""
+    def moved(self, exposures: Iterable[Exposure]) -> dict[str, Part]:
+        """Of units that have seen a variant, perhaps under another allocation, those whose positions belong to another one now."""
         stay: dict[str, Part] = {}
         shared: dict[tuple[str, float, int], Part] = {}
         for unit, variant, propensity, revision in exposures:
@@ -125,6 +125,25 @@ class RunningExperiment:
             revision=revision,
             named=names[1:-1],
         )
+
+
+_OVERRIDE_PLACE = f"header.{OVERRIDE_HEADER}"
+OVERRIDE_FORM = r"([a-z0-9][a-z0-9._-]{0,99})=([a-z0-9][a-z0-9._-]{0,99})"
+"""The names of an experiment and a variant."""
+_OVERRIDE = re.compile(rf"\s*{OVERRIDE_FORM}\s*")
+
+
+def named_by(override: str) -> tuple[str, str]:
+    """The experiment and the variant that an override names.
+
+    Raises:
+        QueryInvalid: it names none.
+    """
+    names = _OVERRIDE.fullmatch(override)
+    if names is None:
+        message = f"{override!r} is no override; expected EXPERIMENT=VARIANT"
+        raise QueryInvalid(f"{_OVERRIDE_PLACE}: {message}", [(_OVERRIDE_PLACE, message)])
+    return names[1], names[2]
 
 
 class SurfacePlan:
@@ -168,16 +187,12 @@ class SurfacePlan:
         return None if experiment is None else Assigned(experiment.part_of(unit), unit, is_override=False)
 
     def _overridden(self, override: str) -> Part | None:
-        name, has_variant, variant = override.partition("=")
-        place = f"header.{OVERRIDE_HEADER}"
-        if not has_variant:
-            message = f"{override!r} is no override; expected EXPERIMENT=VARIANT"
-            raise QueryInvalid(f"{place}: {message}", [(place, message)])
-        experiment = self.experiments.get(name.strip())
+        name, variant = named_by(override)
+        experiment = self.experiments.get(name)
         if experiment is None:
             return None
-        part = experiment.parts.get(variant.strip())
+        part = experiment.parts.get(variant)
         if part is None:
-            message = f"{name.strip()!r} has no variant {variant.strip()!r}; there are {', '.join(experiment.parts)}"
-            raise QueryInvalid(f"{place}: {message}", [(place, message)])
+            message = f"{name!r} has no variant {variant!r}; there are {', '.join(experiment.parts)}"
+            raise QueryInvalid(f"{_OVERRIDE_PLACE}: {message}", [(_OVERRIDE_PLACE, message)])
         return part
