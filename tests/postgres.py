@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -36,14 +37,33 @@ def postgres_server(*settings: str) -> Iterator[str]:
             shutil.chown(folder, "postgres")
         _run(programs / "initdb", "--pgdata", folder / "data", "--auth=trust", "--username=postgres", "--no-sync", "-E", "UTF8")
         options = " ".join(f"-c {setting}" for setting in (*_SETTINGS, f"unix_socket_directories={folder}", *settings))
-        log = folder / "log"
-        _run(programs / "pg_ctl", "--pgdata", folder / "data", "--log", log, "--options", options, "--wait", "start")
+        (folder / "options").write_text(options, encoding="utf-8")
+        address = f"postgresql://postgres@/postgres?host={folder}"
+        start(address)
         try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
+            yield address
         finally:
-            _run(programs / "pg_ctl", "--pgdata", folder / "data", "--mode", "immediate", "--wait", "stop")
+            stop(address, "immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(server: str) -> None:
+    """Start a server that was stopped, with the settings that it had."""
+    folder = _folder(server)
+    options = (folder / "options").read_text(encoding="utf-8")
+    data, log = folder / "data", folder / "log"
+    _run(_programs() / "pg_ctl", "--pgdata", data, "--log", log, "--options", options, "--wait", "start")
+
+
+def stop(server: str, mode: Literal["fast", "immediate"]) -> None:
+    """Stop a server: `fast` ends its sessions, `immediate` is as if it had been killed."""
+    _run(_programs() / "pg_ctl", "--pgdata", _folder(server) / "data", "--mode", mode, "--wait", "stop")
+
+
+def main_process(server: str) -> int:
+    """The id of the process that all others of a server are children of."""
+    return int((_folder(server) / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
 
 @contextmanager
@@ -59,6 +79,10 @@ def new_database(server: str) -> Iterator[str]:
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _folder(server: str) -> Path:
+    return Path(server.rpartition("host=")[2])
 
 
 def _programs() -> Path:
