@@ -137,7 +137,9 @@ def _command(*arguments: str, releases: Path) -> dict[str, float]:
 def _over(told: list[dict[str, float]]) -> dict[str, float]:
     summaries: Mapping[str, Callable[[list[float]], float]] = {"": statistics.median, "_least": min, "_most": max}
     return {
-        f"{field}{suffix}": summarise([one[field] for one in told]) for field in told[0] for suffix, summarise in summaries.items()
+        f"{field}{suffix}": summarise([one[field] for one in told])
+        for field in told[0]
+        for suffix, summarise in summaries.items()
     }
 
 
