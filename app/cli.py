@@ -101,13 +101,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
+    access_log: Annotated[
+        bool | None,
+        typer.Option("--access-log", help="Log every request.", envvar="IRGAN_ACCESS_LOG", show_default=False),
+    ] = None,
 ) -> None:
     """Answer over HTTP from what a slot points to, and follow the slot; stop with Ctrl-C."""
-    settings = _settings(host=host, port=port, releases=releases, slot=slot, insecure=insecure)
+    settings = _settings(host=host, port=port, releases=releases, slot=slot, insecure=insecure, access_log=access_log)
     from app.serve import serve as run  # noqa: PLC0415 - heavy
 
-    run(settings, access_log=access_log)
+    run(settings)
 
 
 for _command in (publish, promote, rollback):

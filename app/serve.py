@@ -5,18 +5,19 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
-import sys
-from typing import Any, ClassVar
 
 import uvicorn
 
 from app.api.connections import bounded
 from app.errors import AddressInUse, SettingsInvalid
 from app.main import create_app
+from app.memory import settle
 from app.settings import Settings, is_loopback
 from app.store import Database, Keys, StoreUnusable
+from app.telemetry import log_to_stderr, tell_crashes, traced
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ _GRACE_SECONDS = 10
 """What requests get to finish when the process is told to end."""
 
 
-def serve(settings: Settings, *, access_log: bool = False) -> None:
+def serve(settings: Settings) -> None:
     """Listen and answer until SIGINT or SIGTERM; what is being answered then is still answered.
 
     Raises:
@@ -33,14 +34,16 @@ def serve(settings: Settings, *, access_log: bool = False) -> None:
         SettingsInvalid: this machine has no such address, or this user may not listen there; or other machines could ask, and
             nothing would ask them for a key.
         ReleasesUnusable: the releases folder is no folder.
+        ExtraMissing: the environment asks for traces, and the libraries are not installed.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    settle()
+    log_to_stderr(settings.log_format, settings.log_level)
+    tell_crashes()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").setLevel(logging.INFO)
+    if settings.access_log:
+        logging.getLogger("app.access").setLevel(logging.INFO)
     exposure = _exposure(settings)
-    with _listening(settings.host, settings.port) as listener:
+    with traced(os.environ), _listening(settings.host, settings.port) as listener:
         if exposure:
             logger.warning(exposure)
         config = uvicorn.Config(
@@ -50,7 +53,7 @@ def serve(settings: Settings, *, access_log: bool = False) -> None:
             ws="none",
             lifespan="on",
             log_config=None,
-            access_log=access_log,
+            access_log=False,  # ours says more
             server_header=False,
             backlog=_BACKLOG,
             timeout_graceful_shutdown=_GRACE_SECONDS,
@@ -68,21 +71,6 @@ class _Server(uvicorn.Server):
         assert sockets is not None
         host, port = sockets[0].getsockname()[:2]
         print(f"irgan answers on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201 - what a person, or a script that let the system choose the port, waits for
-
-
-class OneLine(logging.Formatter):
-    """Keeps what callers sent from looking like lines of the log: control characters are escaped, lines of tracebacks indented."""
-
-    _ESCAPED: ClassVar = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
-        """One line."""
-        record.message = record.message.translate(self._ESCAPED)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - likewise
-        """Lines that no message begins like."""
-        return "\n".join(f"  {line}" for line in super().formatException(ei).splitlines())
 
 
 def _exposure(settings: Settings) -> str:

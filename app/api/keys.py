@@ -39,6 +39,11 @@ class LiveKeys:
         self.is_known = False
         self.is_open = is_open
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether the store could be read when it was tried last."""
+        return self.is_known and not self._complaint
+
     def find(self, key: bytes) -> KeyRecord | None:
         """The record of a key that counts: one that exists, is not revoked and has not expired.
 

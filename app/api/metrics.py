@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from app.experiments.plan import Part
 from app.releases import LiveRelease
 from app.store import ImpressionLog, Writer
+from app.telemetry import num_lines_lost
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -43,17 +46,50 @@ class _LiveCollector(Collector):
         for live in self._lives:
             refused.add_metric([live.slot], float(live.is_refused))
         yield refused
+        yield GaugeMetricFamily(
+            "irgan_releases_unreachable",
+            "1 while an object store does not say what the slots point to, and the last known releases answer",
+            value=float(any(live.store.is_unreachable for live in self._lives)),
+        )
+        created = GaugeMetricFamily(
+            "irgan_release_created_timestamp_seconds",
+            "When the live release was made, Unix time",
+            labels=["slot"],
+        )
+        since = GaugeMetricFamily(
+            "irgan_release_live_timestamp_seconds",
+            "When it went live in this process, Unix time",
+            labels=["slot"],
+        )
+        loading = SummaryMetricFamily(
+            "irgan_release_load_seconds",
+            "Time to read and verify releases that could be loaded",
+            labels=["slot"],
+        )
+        for live in self._lives:
+            if live.current is not None:
+                created.add_metric([live.slot], live.current.manifest.created.timestamp())
+                since.add_metric([live.slot], live.since)
+            loading.add_metric([live.slot], live.num_loads, live.load_seconds)
+        yield created
+        yield since
+        yield loading
 
 
 class _StoreCollector(Collector):
-    """Reads how the writes go when Prometheus asks."""
+    """Reads how the writes go, and whether the store can be read, when Prometheus asks."""
 
-    def __init__(self, writer: Writer, impressions: ImpressionLog) -> None:
+    def __init__(self, writer: Writer, impressions: ImpressionLog, is_read: Callable[[], bool]) -> None:
         self._writer = writer
         self._impressions = impressions
+        self._is_read = is_read
 
     def collect(self) -> Iterator[Metric]:
         writer, impressions = self._writer, self._impressions
+        up = GaugeMetricFamily("irgan_store_up", "1 while the store can be used, as of the last attempt", labels=["access"])
+        up.add_metric(["read"], float(self._is_read()))
+        up.add_metric(["write"], float(not writer.is_failing))
+        yield up
         yield GaugeMetricFamily("irgan_store_waiting", "Rows whose senders wait for the store", value=writer.num_waiting)
         yield SummaryMetricFamily(
             "irgan_store_transaction_seconds",
@@ -66,13 +102,20 @@ class _StoreCollector(Collector):
         yield CounterMetricFamily("irgan_impressions_lost", "Impressions given up", value=impressions.num_lost)
 
 
-class _AssignedCollector(Collector):
-    """Reads how many answers each variant has when Prometheus asks: its own counters take longer than an assignment does."""
+class _CountsCollector(Collector):
+    """Reads what is counted in dictionaries when Prometheus asks: its own counters take longer than an assignment does."""
 
-    def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, counts: Mapping[tuple[str, str], int], rankings: Mapping[str, int]) -> None:
         self._counts = counts
+        self._rankings = rankings
 
     def collect(self) -> Iterator[Metric]:
+        rankings = CounterMetricFamily(
+            "irgan_rankings", "Rankings answered, each of a batch for itself, by ranker", labels=["ranker"]
+        )
+        for ranker, number in list(self._rankings.items()):
+            rankings.add_metric([ranker], number)
+        yield rankings
         answers = CounterMetricFamily(
             "irgan_experiment_answers",
             "Answers that are part of an experiment, by variant",
@@ -81,6 +124,22 @@ class _AssignedCollector(Collector):
         for variant, number in list(self._counts.items()):
             answers.add_metric(variant, number)
         yield answers
+
+
+class _ProcessCollector(Collector):
+    """Reads what this process is when Prometheus asks."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        build = InfoMetricFamily("irgan_build", "What runs")
+        build.add_metric([], {"version": version("irgan"), "python": platform.python_version()})
+        yield build
+        yield GaugeMetricFamily(
+            "irgan_requests_in_progress", "Requests that are being answered", value=self._metrics.num_in_progress
+        )
+        yield CounterMetricFamily("irgan_log_lines_lost", "Lines of the log that stderr did not take", value=num_lines_lost())
 
 
 _EVENT_TYPES = frozenset(("impression", "click", "rating", "conversion"))
@@ -92,12 +151,26 @@ class Metrics:
     Args:
         lives: the releases to report on.
         writer, impressions: the writes to report on.
+        is_store_read: whether the store could be read last.
+
+    Attributes:
+        num_in_progress: requests that are being answered.
     """
 
-    def __init__(self, lives: Sequence[LiveRelease], *, writer: Writer, impressions: ImpressionLog) -> None:
+    def __init__(
+        self,
+        lives: Sequence[LiveRelease],
+        *,
+        writer: Writer,
+        impressions: ImpressionLog,
+        is_store_read: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.num_in_progress = 0
         self._registry = CollectorRegistry()
         self._registry.register(_LiveCollector(lives))
-        self._registry.register(_StoreCollector(writer, impressions))
+        self._registry.register(_StoreCollector(writer, impressions, is_store_read))
+        self._registry.register(_ProcessCollector(self))
+        ProcessCollector(registry=self._registry)
         self._events = Counter("irgan_events", "Events stored, by type", ["type"], registry=self._registry)
         self._duplicates = Counter("irgan_event_duplicates", "Events that were stored already", registry=self._registry)
         self._rejected = Counter("irgan_event_rejections", "Events left out of their requests", registry=self._registry)
@@ -124,7 +197,8 @@ class Metrics:
             registry=self._registry,
         )
         self._assigned: dict[tuple[str, str], int] = {}
-        self._registry.register(_AssignedCollector(self._assigned))
+        self._rankings: dict[str, int] = {}
+        self._registry.register(_CountsCollector(self._assigned, self._rankings))
         # Finding a child by its labels takes longer than counting, so children are kept.
         self._children: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
 
@@ -141,6 +215,10 @@ class Metrics:
     def problem(self, kind: str) -> None:
         """Count one problem."""
         self._problems.labels(kind).inc()
+
+    def ranked(self, ranker: str) -> None:
+        """Count one ranking."""
+        self._rankings[ranker] = self._rankings.get(ranker, 0) + 1
 
     def fallback(self, ranker: str, fallback: str) -> None:
         """Count one ranking that a fallback answered."""

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import Metrics
 from app.api.problems import internal_problem
+from app.api.telling import callers, log_answer, noted
+from app.telemetry import REQUEST_ID, request_span
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +40,17 @@ class Observed:
 
     A plain ASGI class: the usual base class costs a task and two queues per request. The id is always new, never the caller's, since
     events are credited by it.
+
+    Args:
+        app: what answers.
+        metrics: where requests are counted.
+        access_log: whether each has a line in the log.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, access_log: bool = False) -> None:
         self._app = app
         self._metrics = metrics
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection or request."""
@@ -52,7 +60,10 @@ class Observed:
         started = perf_counter()
         request_id = new_request_id()
         state = scope["state"] = {**scope.get("state", {}), "request_id": request_id, "started": started}
+        token = REQUEST_ID.set(request_id)
+        trace = request_span(scope, request_id)
         status = 0
+        self._metrics.num_in_progress += 1
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -65,20 +76,30 @@ class Observed:
             await self._app(scope, receive, observed)
         except ClientDisconnect:
             status = status or 499  # nobody is left to answer; the number is nginx's for this
-        except Exception:
-            logger.exception("request %s failed", request_id)
+        except Exception as error:
+            logger.exception("request %s failed", request_id, extra={"fields": callers(scope)})
+            if trace is not None:
+                trace.fail(error)
             if status:
                 raise  # half an answer is out: only closing the connection tells the caller
             await internal_problem(Request(scope))(scope, receive, observed)
         finally:
-            self._observe(scope, state, status, perf_counter() - started)
+            self._metrics.num_in_progress -= 1
+            matched = scope.get("route")
+            route = None if matched is None else matched.path
+            seconds = perf_counter() - started
+            self._observe(scope, state, route, status, seconds)
+            if self._access_log:
+                log_answer(scope, route=route, status=status, seconds=seconds)
+            if trace is not None:
+                trace.end(noted(state), route=route, status=status, problem=state.get("problem"))
+            REQUEST_ID.reset(token)
 
-    def _observe(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
-        route = scope.get("route")
+    def _observe(self, scope: Scope, state: dict[str, Any], route: str | None, status: int, seconds: float) -> None:
         # Labels are bounded: whatever a caller invents counts as one.
         self._metrics.observe(
             method=scope["method"] if scope["method"] in _METHODS else "other",
-            route=route.path if route is not None else "unmatched",
+            route="unmatched" if route is None else route,
             status=status,
             ranker=state.get("ranker", ""),
             seconds=seconds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import faiss
@@ -17,11 +16,14 @@ from app.api.direct import DirectRoute
 from app.api.pages import MixedPages, Page, cursor, read_cursor, refused
 from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn
 from app.api.schemas import condition_on
+from app.api.telling import note
+from app.api.waiting import computed
 from app.bundle import Fusion
 from app.experiments.interleaving import Interleaved
 from app.releases import LiveRelease, Release, SearchRelease
 from app.retrieval import Found, Place, SearchEngine, SearchQuestion
 from app.settings import Settings
+from app.telemetry import span
 
 _AT_ONCE_K = 100
 """Searches further down, with facets, or with a user's taste, are answered beside the event loop."""
@@ -91,9 +93,10 @@ async def search(
     async def ask(release: Release) -> Found:
         assert release.engine is not None
         depth = question.k + (0 if question.after is None else question.after.rank)
-        if depth > _AT_ONCE_K or question.facets or question.user is not None:
-            return await asyncio.to_thread(_alone, release.engine, question)
-        return release.engine.search(question)
+        with span("rank", release=release.name):
+            if depth > _AT_ONCE_K or question.facets or question.user is not None:
+                return await computed(_alone, release.engine, question)
+            return release.engine.search(question)
 
     if page is None:
         turn: Turn[Release, Found] | None = await participation.ranked(assigned, live, champion, _searches, ask)
@@ -102,7 +105,9 @@ async def search(
     if turn is None:
         assert page is not None
         raise refused(f"the page before was of release {' and '.join(page.releases)}; begin at the top, without after")
-    return Response(_encoded(request, turn, body, pages if turn.is_mixed else None), media_type="application/json")
+    with span("encode"):
+        answer = _encoded(request, turn, body, pages if turn.is_mixed else None)
+    return Response(answer, media_type="application/json")
 
 
 def _searches(release: Release) -> bool:
@@ -153,6 +158,7 @@ def _encoded(request: Request, turn: Turn[Release, Found], body: schemas.SearchB
         for rank, ((engine, row, score), snippet) in enumerate(zip(places, snippets, strict=True), first_rank)
     )
     request.scope["state"]["ranker"] = release.ranker
+    note(request, release, turn.assigned, CHAMPION if turn.is_fallback else None)
     participation: Participation = request.app.state.participation
     if participation.records(turn):
         ids = [engine.id(row) for engine, row, _ in places]

@@ -24,6 +24,7 @@ from app.retrieval.questions import Found, Place, SearchQuestion
 from app.retrieval.recommend import Recommender
 from app.retrieval.similar import SimilarItems
 from app.retrieval.snippets import snippet
+from app.telemetry import span
 
 FACET_DEPTH = 1000
 """Answers that facets count."""
@@ -128,7 +129,8 @@ class SearchEngine:
         wanted = start + question.k
         while True:
             depth = max(wanted, FACET_DEPTH if question.facets else 0)
-            ranked = _ranked(signals, question.fusion or self.fusion, taste, depth)
+            with span("retrieve", mode=mode, depth=depth):
+                ranked = _ranked(signals, question.fusion or self.fusion, taste, depth)
             first = 0 if question.after is None else self._behind(question.after, ranked)
             rows, scores = ranked.rows_K[first : first + question.k], ranked.scores_K[first : first + question.k]
             if len(rows) == question.k or len(ranked.rows_K) >= ranked.total or len(ranked.rows_K) < wanted:
@@ -269,9 +271,13 @@ class SearchEngine:
             competing_I=competing_I,
         )
         if mode != "dense":
-            words_J = self._additions.lexical_scores(question.text)
-            signals = replace(signals, words_I=self._lexical.scores(question.text), words_J=words_J)
-        query_D = None if self._dense is None or mode == "lexical" else self._dense.query(question.text)
+            with span("score words"):
+                words_J = self._additions.lexical_scores(question.text)
+                signals = replace(signals, words_I=self._lexical.scores(question.text), words_J=words_J)
+        query_D = None
+        if self._dense is not None and mode != "lexical":
+            with span("encode query"):
+                query_D = self._dense.query(question.text)
         if query_D is None:
             return signals
         return replace(signals, dense=self._dense, query_D=query_D, vectors_J=self._additions.dense_scores(query_D))

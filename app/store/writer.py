@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from app.errors import ServiceError
 from app.store.database import Database
 from app.store.errors import StoreBusy, StoreUnusable
+from app.telemetry import current, span
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class _Job(Generic[Result]):
     def __init__(self, work: Callable[[Connection], Result], size: int) -> None:
         self.work = work
         self.size = size
+        self.asked_by = current()
         self.future: Future[Result] = Future()
         self.result: Any = None
 
@@ -54,7 +56,8 @@ class Writer:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._is_failing = False
+        self.is_failing = False
+        """Whether the store could not be written when it was tried last."""
         self.num_waiting = 0
         """Rows that wait for their turn."""
         self.num_transactions = 0
@@ -153,7 +156,8 @@ class Writer:
             job = None
             started = perf_counter()
             try:
-                with self._database.begin() as connection:
+                links = [job.asked_by for job in jobs]
+                with span("store transaction", links=links, jobs=len(jobs)), self._database.begin() as connection:
                     for job in jobs:
                         job.result = job.work(connection)
                     job = None
@@ -168,8 +172,8 @@ class Writer:
             else:
                 self.num_transactions += 1
                 self.seconds += perf_counter() - started
-                if self._is_failing:
-                    self._is_failing = False
+                if self.is_failing:
+                    self.is_failing = False
                     logger.info("the store can be written again")
                 for one in jobs:
                     one.future.set_result(one.result)
@@ -178,8 +182,8 @@ class Writer:
     def _tell(self, error: BaseException) -> None:
         """Say once what is wrong, not at each of the attempts that follow."""
         if isinstance(error, StoreUnusable):
-            if not self._is_failing:
+            if not self.is_failing:
                 logger.warning("the store cannot be written: %s", error)
-            self._is_failing = True
+            self.is_failing = True
         elif not isinstance(error, ServiceError):
             logger.error("a write failed", exc_info=error)

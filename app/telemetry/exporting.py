@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
-from app.errors import ExtraMissing
+from app.errors import ExtraMissing, QueryError
 from app.telemetry.secrets import without_secrets
 from app.telemetry.tracing import trace_with
 
@@ -148,10 +148,12 @@ class _Request:
 
 def _fail(span: Span, error: BaseException) -> None:
     kind = type(error).__qualname__
+    span.set_attribute("error.type", kind)
+    if isinstance(error, QueryError):  # the caller's mistake; the answer says what it is
+        return
     trace_of = "".join(traceback.format_exception(error))
     told = {"exception.type": kind, "exception.message": str(error), "exception.stacktrace": trace_of}
     span.add_event("exception", {name: without_secrets(text) for name, text in told.items()})
-    span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR))
 
 
@@ -160,17 +162,17 @@ class _Told(SpanExporter):
 
     def __init__(self, endpoint: str) -> None:
         self._shown = without_secrets(endpoint.partition("?")[0])
-        self._reasons = _Reasons()
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(self._reasons)
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_REASONS)  # which has it once, however often it is added
         self._exporter = OTLPSpanExporter(endpoint)
         self.is_failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
+        _REASONS.found.clear()
         result = self._exporter.export(spans)
         failed = result is not SpanExportResult.SUCCESS
         if failed and not self.is_failing:
-            logger.warning("traces cannot be sent to %s and are lost: %s", self._shown, self._reasons.last)
+            logger.warning("traces cannot be sent to %s and are lost: %s", self._shown, without_secrets(_REASONS.first))
         if self.is_failing and not failed:
             logger.info("traces are sent to %s again", self._shown)
         self.is_failing = failed
@@ -182,11 +184,21 @@ class _Told(SpanExporter):
 
 
 class _Reasons(logging.Filter):
-    """Keeps what the exporter would log."""
+    """Keeps what the exporter would log, at every attempt of every batch."""
 
-    last = "no reason given"
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    @property
+    def first(self) -> str:
+        """What went wrong first; what follows is only that it was given up."""
+        return self.found[0] if self.found else "no reason is given"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Nothing of it."""
-        self.last = record.getMessage()
+        """Let nothing of it through."""
+        self.found.append(record.getMessage())
         return False
+
+
+_REASONS = _Reasons()

@@ -11,9 +11,10 @@ import time
 import pytest
 
 from app.errors import SettingsInvalid
-from app.serve import OneLine, _exposure
+from app.serve import _exposure
 from app.settings import Settings, is_loopback, read_settings
 from app.store import Database, Keys
+from app.telemetry import OneLine
 from tests.app.process import irgan, serving
 
 
@@ -110,7 +111,7 @@ def test_no_key_and_no_line_of_a_callers_making_is_in_the_log_of_a_running_servi
             assert key not in answer.read().decode()
         connection.close()
     told = log.read_text()
-    assert statuses == [404, 200, 401]
+    assert statuses == [503, 200, 401]
     assert "/v1/recommendations/a%0AERROR%20x" in told and "\nERROR" not in told
     assert "irgan_" not in told and key.removeprefix("irgan_") not in told
 

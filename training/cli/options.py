@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -336,10 +337,14 @@ def needs_training_extra() -> Iterator[None]:
 
 @contextmanager
 def log_to_stderr(name: str = "training.data") -> Iterator[None]:
-    """Show what a logger and those below it log, down to information, while the block runs."""
+    """Show what a logger and those below it log, down to information, while the block runs; as the service does where JSON is asked for."""
     logger = logging.getLogger(name)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    if os.environ.get("IRGAN_LOG_FORMAT") == "json":
+        from app.telemetry import JsonLines  # noqa: PLC0415 - only where it is asked for
+
+        handler.setFormatter(JsonLines())
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
