@@ -126,6 +126,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # FastAPI's pages load scripts from a public network; /docs is ours
+        redoc_url=None,
         telemetry=_OWN_TELEMETRY,
         generate_unique_id_function=lambda route: route.name,
     )

@@ -17,7 +17,7 @@ from app.errors import KeyMissing, RoleMissing, TooManyRequests
 from app.experiments.plan import OVERRIDE_HEADER
 from app.store import KeyRecord, Role, StoreUnusable
 
-_FREE = frozenset(("/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"))
+_FREE = frozenset(("/health/live", "/health/ready", "/openapi.json", "/docs"))
 """For everybody: whether the service runs, and what every irgan's description says."""
 _ASKING = frozenset(("/v1/recommendations", "/v1/search", "/v1/rerank"))
 """Questions whose body is too long for a URL."""

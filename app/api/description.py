@@ -129,6 +129,8 @@ def _completed(document: dict[str, Any], settings: Settings, *, is_open: bool) -
         for method, operation in methods.items():
             for parameter in operation.get("parameters", ()):
                 _as_text(parameter)
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                _exemplify(media, schemas)
             responses = operation["responses"]
             for status, text in _EVERYWHERE.items():
                 _say(responses, status, text)
@@ -139,14 +141,11 @@ def _completed(document: dict[str, Any], settings: Settings, *, is_open: bool) -
                     _say(responses, status, text)
             for status, response in responses.items():
                 _complete_response(response, status, schemas)
-                if status.startswith("2") and operation["operationId"] in _LINKS:
-                    response["links"] = _LINKS[operation["operationId"]]
+                if status.startswith("2"):
+                    response["links"] = _LINKS.get(operation["operationId"], {})
             operation["responses"] = dict(sorted(responses.items()))
     for schema in _schemas(document):
-        for word, setting in schema.pop(LIMITS, {}).items():
-            schema[word] = getattr(settings, setting)
-        if schema.get("type") == "integer":  # FastAPI makes their ends floats, which not every reader takes for the same number
-            schema |= {word: int(schema[word]) for word in ("minimum", "maximum") if word in schema}
+        _limit(schema, settings)
     return document
 
 
@@ -169,6 +168,20 @@ def _complete_response(response: dict[str, Any], status: str, schemas: dict[str,
         schema = response["content"].get("application/json", {}).get("schema", {})
         name = schema.get("$ref", "").rpartition("/")[2]
         response["description"] = schemas[name]["description"] if name in schemas else _RANKED
+
+
+def _exemplify(media: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A body has the examples of its schema where it has none of its own."""
+    if "examples" not in media:
+        values = schemas[media["schema"]["$ref"].rpartition("/")[2]]["examples"]
+        media["examples"] = {f"example-{n}": {"summary": "For example", "value": value} for n, value in enumerate(values, 1)}
+
+
+def _limit(schema: dict[str, Any], settings: Settings) -> None:
+    for word, setting in schema.pop(LIMITS, {}).items():
+        schema[word] = getattr(settings, setting)
+    if schema.get("type") == "integer":  # FastAPI makes their ends floats, which not every reader takes for the same number
+        schema |= {word: int(schema[word]) for word in ("minimum", "maximum") if word in schema}
 
 
 def _as_text(parameter: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from pydantic import (
     Tag,
     model_validator,
 )
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 
 from app.api.schemas import Id, Strict, id_text, limited, said_of_id, some_of
 from app.numbers import whole
@@ -91,25 +91,26 @@ _COMPLETE: JsonDict = {
 """What `EventBody._complete` demands."""
 
 
+EXAMPLE: JsonDict = {
+    "id": "c-20261125-0007",
+    "type": "click",
+    "time": "2026-11-25T10:15:00Z",
+    "user": "196",
+    "item": "50",
+    "request_id": "8f14e45fceea167a5a36dedd4bea2543",
+    "position": 1,
+}
+EXAMPLES: list[JsonValue] = [
+    EXAMPLE,
+    {"id": "r-20261125-0002", "type": "rating", "user": "196", "item": "50", "value": 5},
+    {"id": "o-20261125-0001", "type": "conversion", "session": "f3a9", "value": 24.9},
+]
+
+
 class EventBody(Strict):
     """Something that somebody did."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "c-20261125-0007",
-                    "type": "click",
-                    "time": "2026-11-25T10:15:00Z",
-                    "user": "196",
-                    "item": "50",
-                    "request_id": "8f14e45fceea167a5a36dedd4bea2543",
-                    "position": 1,
-                }
-            ],
-            **_COMPLETE,
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE], **_COMPLETE})
 
     id: Annotated[
         str,
@@ -174,27 +175,7 @@ class EventBody(Strict):
 class EventBatch(Strict):
     """Several events."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "events": [
-                        {
-                            "id": "c-20261125-0007",
-                            "type": "click",
-                            "time": "2026-11-25T10:15:00Z",
-                            "user": "196",
-                            "item": "50",
-                            "request_id": "8f14e45fceea167a5a36dedd4bea2543",
-                            "position": 1,
-                        },
-                        {"id": "r-20261125-0002", "type": "rating", "user": "196", "item": "50", "value": 5},
-                        {"id": "o-20261125-0001", "type": "conversion", "session": "f3a9", "value": 24.9},
-                    ]
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"events": EXAMPLES}]})
 
     events: list[SkipValidation[EventBody]] = Field(min_length=1, json_schema_extra=limited(maxItems="max_events"))
     """What happened, in any order."""

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from app.api.answering import check_limit
 from app.api.direct import DirectRoute
-from app.api.event_schemas import EventBatch, EventBody, EventsAnswer, EventsBody
+from app.api.event_schemas import EXAMPLE, EXAMPLES, EventBatch, EventBody, EventsAnswer, EventsBody
 from app.api.metrics import Metrics
 from app.api.problems import documented, faults_of, invalid
 from app.api.waiting import stored
@@ -38,7 +38,19 @@ router = APIRouter(prefix="/v1", tags=["events"], route_class=DirectRoute)
 
 
 @router.post("/events", summary="Report what people did", response_model=EventsAnswer, responses=_PROBLEMS)
-async def post_events(request: Request, body: Annotated[EventsBody, Body()]) -> Response:
+async def post_events(
+    request: Request,
+    body: Annotated[
+        EventsBody,
+        Body(
+            openapi_examples={
+                "one": {"summary": "One event", "value": EXAMPLE},
+                "several": {"summary": "Several, of different kinds", "value": {"events": EXAMPLES}},
+                "partial": {"summary": "Those that are valid", "value": {"events": EXAMPLES[:1], "partial": True}},
+            }
+        ),
+    ],
+) -> Response:
     """Answered once the events are durable. Sending an event again does no harm: of one id the first counts."""
     rejected: list[dict[str, Any]] = []
     if isinstance(body, EventBatch):

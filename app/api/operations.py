@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api.problems import documented
+from app.api.reference import HEADERS, reference_page
 from app.api.schemas import Alive, BundleState, Ready, Releases, SlotState
 from app.releases import KeptReleases, LiveRelease
 
@@ -81,3 +82,9 @@ def _slot(store: KeptReleases, slot: str, release: str, *, live: bool) -> SlotSt
     return SlotState(
         slot=slot, release=release, live=live, since=last.time if last else None, by=last.by or None if last else None
     )
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """The description for people."""
+    return Response(reference_page(request.app.openapi()), media_type="text/html", headers=HEADERS)

@@ -111,7 +111,7 @@ class Reports:
 )
 async def report_on_experiment(
     request: Request,
-    name: Annotated[str, Path(description="The experiment's name.")],
+    name: Annotated[str, Path(description="The experiment's name.", examples=["history-or-popular"])],
     query: Annotated[ReportQuery, Query()],
 ) -> Response:
     """The decision in one sentence, the figures and how sure they are, over time, and whether all is well with the experiment."""
