@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from uuid import uuid4
 
@@ -43,6 +44,7 @@ class RemoteSlots:
         self._looked = float("-inf")
         self._error: ReleasesUnusable | None = None
         self._lock = threading.Lock()
+        self._still = threading.local()
 
     @property
     def is_unreachable(self) -> bool:
@@ -73,6 +75,9 @@ class RemoteSlots:
         Raises:
             ReleasesUnusable: they cannot be read, and nobody has read them before.
         """
+        still: Histories | None = getattr(self._still, "histories", None)
+        if still is not None:
+            return still
         histories = self._histories
         if histories is not None and monotonic() - self._looked < self._max_age:
             return histories
@@ -91,6 +96,19 @@ class RemoteSlots:
             return self._histories
         finally:
             self._lock.release()
+
+    @contextmanager
+    def held_still(self) -> Iterator[Histories]:
+        """What is there now; whatever this thread reads within the block is as it was then, whatever others do.
+
+        Raises:
+            ReleasesUnusable: it cannot be read.
+        """
+        self._still.histories = self.fresh()
+        try:
+            yield self._still.histories
+        finally:
+            del self._still.histories
 
     def fresh(self) -> Histories:
         """The same as they are now.

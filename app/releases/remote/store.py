@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -223,13 +223,12 @@ class RemoteReleases(KeptReleases):
         """Choose, and make the next change; whoever was not the one to make it looks and chooses again."""
         until = monotonic() + self._patience
         while True:
-            number = max(self._slots.fresh().get(slot, {0: ""}))  # before choosing: what is chosen from is then at least as new
-            release = choose()
-            try:
-                if self._slots.last(slot) == release:
-                    return release
-            except SlotInvalid:
-                pass  # cured by the next change
+            with self._slots.held_still() as histories:
+                number = max(histories.get(slot, {0: ""}))
+                release = choose()
+                with suppress(SlotInvalid):  # cured by the next change
+                    if self._slots.last(slot) == release:
+                        return release
             change = Change.now(action, release, this_account() if by is None else by)
             if self._slots.append(slot, number + 1, change):
                 self._check_stands(slot, number + 1, release)
