@@ -2,8 +2,8 @@
 
     python -m tests.training.jobs.killing < orders
 
-An order is a line `FOLDER N`: in FOLDER, where `config.toml` is, run and be killed before write number N; 0 is not killed. A line of JSON
-comes back: `code` (negative: the signal), and of a run that was not killed the number of its `writes` and at which of them a step's result
+An order is a line `FOLDER N`: in FOLDER, where `config.toml` is, run `irgan retrain config.toml` and be killed before write number N; 0 is not
+killed. What the command says goes into `FOLDER.log`. A line of JSON comes back: `code` (negative: the signal), and of a run that was not killed the number of its `writes` and at which of them a step's result
 was put in place (`steps`). Everything is imported once, and each run is forked from there.
 """
 
@@ -25,7 +25,7 @@ import training.recipes.bpr
 import training.recipes.cf_nade
 import training.recipes.ease
 import training.recipes.popularity  # noqa: F401
-from training.jobs.retrain import Places, read_retrain_config, retrain
+from app.cli import main as irgan
 from training.jobs.retrain import folder as runs
 
 WRITES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.copyfile", "shutil.rmtree"}
@@ -56,6 +56,9 @@ def _before_each_write(strike: Callable[[str], None], folder: str) -> None:
 
 def _run(folder: Path, kill_before: int, tell: int) -> None:
     os.chdir(folder)
+    log = os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
     runs.commit_of_code = lambda: None  # somebody may commit between two runs
     writes, steps = 0, []
 
@@ -68,10 +71,12 @@ def _run(folder: Path, kill_before: int, tell: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     _before_each_write(strike, str(folder))
-    config = read_retrain_config(Path("config.toml"))
-    code = retrain(config, Places.of(config, {})).exit_code
-    os.write(tell, json.dumps({"writes": writes, "steps": steps}).encode())
-    os._exit(code)
+    sys.argv = ["irgan", "retrain", "config.toml"]
+    try:
+        irgan()
+    except SystemExit as end:
+        os.write(tell, json.dumps({"writes": writes, "steps": steps}).encode())
+        os._exit(int(end.code or 0))
 
 
 def main() -> None:
