@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.bench import candidates, experiments, literature, searching, service, texts
+from tests.bench import candidates, experiments, literature, searching, service, soak, startup, texts
 from tests.bench.trained import FEW_METRICS, METRICS, SEEDS, Trained, say, table, train
 from training.data import load_dataset, make_split
 from training.evaluation import compare_rankers
@@ -199,6 +199,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "events": ("Events", experiments.ingestion),
     "assignment": ("Experiments: latency", experiments.latency),
     "rehearsal": ("Rehearsal", experiments.rehearsal),
+    "swaps": ("Releases that change under load", soak.swaps),
+    "memory": ("Memory under load", soak.memory),
+    "startup": ("Start to ready", startup.startup),
 }
 
 
