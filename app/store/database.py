@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import sqlite3
 import threading
@@ -18,6 +20,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from app.errors import SettingsInvalid
 from app.store.errors import StoreUnusable
 from app.store.migrations import HEAD
+
+logger = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 5
 """How long a writer waits for another, and everybody for a server."""
@@ -57,6 +61,7 @@ class Database:
                 f"the store's address {_without_secrets(url)!r} needs the package {error.name}; pip install 'irgan[postgres]' (IRGAN_STORE)"
             ) from error
         self._is_ready = False
+        self._file: tuple[int, ...] = ()
         self._lock = threading.Lock()
         event.listen(self._engine, "connect", _set_up_sqlite if self._is_sqlite else _set_up_postgresql)
         event.listen(self._engine, "begin", self._begin)
@@ -77,8 +82,11 @@ class Database:
         Raises:
             StoreUnusable: the database cannot be opened, read or written.
         """
-        with self._usable(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        with self._usable():
+            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+                yield connection
+            if self._file != self._file_now():
+                raise OSError("its file was deleted or replaced while it was written")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -119,15 +127,38 @@ class Database:
 
     def _make_ready(self) -> None:
         with self._lock:
-            if self._is_ready:
+            if self._is_ready and self._file == self._file_now():
                 return
+            if self._is_ready:
+                # What is written to a file that has no name any more is nobody's. A new one is made, or the other taken.
+                logger.warning("the store %s was deleted or replaced; it is opened anew", self._shown)
+                self._is_ready = False
+                self._engine.dispose()
             if self._is_sqlite:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 found = _revision(connection)
                 if found != HEAD:
                     self._upgrade(connection, found)
+            self._file = self._file_now()
             self._is_ready = True
+
+    def _file_now(self) -> tuple[int, ...]:
+        """What tells the files by the store's name from others that had it before: SQLite's, and the log that it writes first.
+
+        The log stays as long as a connection is open, and one is, in the pool.
+        """
+        if not self._is_sqlite:
+            return ()
+        identity = []
+        for path in (str(self._url.database), f"{self._url.database}-wal"):
+            try:
+                found = os.stat(path)  # noqa: PTH116 - for each transaction, and a Path takes as long as the system does
+            except FileNotFoundError:
+                identity += [0, 0]
+            else:
+                identity += [found.st_dev, found.st_ino]
+        return tuple(identity)
 
     def _upgrade(self, connection: Connection, found: str | None) -> None:
         from alembic import command, script  # noqa: PLC0415 - only where there is something to do

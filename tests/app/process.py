@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -14,10 +14,10 @@ from typing import IO
 _COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
 
 
-def irgan(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
+def irgan(*arguments: str | Path, within: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end. `within` goes before it."""
     return subprocess.run(
-        [*_COMMAND, *map(str, arguments)],
+        [*within, *_COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -28,11 +28,16 @@ def irgan(*arguments: str | Path, **environment: str) -> subprocess.CompletedPro
 
 @contextmanager
 def serving(
-    releases: Path, *arguments: str, stderr: int | IO[str] = subprocess.DEVNULL, **environment: str
+    releases: Path | str,
+    *arguments: str,
+    stderr: int | IO[str] = subprocess.DEVNULL,
+    within: Sequence[str] = (),
+    **environment: str,
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The service on a free port of 127.0.0.1, from when it listens; told to end afterwards."""
-    command = [*_COMMAND, "serve", "--port", "0", "--releases", str(releases), *arguments]
-    environment.setdefault("IRGAN_STORE", f"sqlite:///{releases.parent / 'irgan.db'}")
+    """The service on a free port of 127.0.0.1, from when it listens; told to end afterwards. `within` goes before the command."""
+    command = [*within, *_COMMAND, "serve", "--port", "0", "--releases", str(releases), *arguments]
+    if isinstance(releases, Path):
+        environment.setdefault("IRGAN_STORE", f"sqlite:///{releases.parent / 'irgan.db'}")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=_environment(environment)) as process:
         assert process.stdout is not None
         told = process.stdout.readline()

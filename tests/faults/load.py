@@ -17,6 +17,8 @@ from app.store import Database, EventLog
 from app.store.tables import IMPRESSIONS
 
 BATCH = 20
+BODIES = {"/v1/search": '{"query": "item", "k": 3}'}
+"""Of questions that are sent with one."""
 WAIT_SECONDS = 0.02
 """Between two attempts of one client, as one would that heeds a Retry-After, but shorter."""
 
@@ -81,7 +83,7 @@ class Load:
     def ask(self, path: str) -> None:
         """The same question again and again, whose answer never changes."""
         for connection in self._connections():
-            answer = self._asked(connection, path)
+            answer = self._asked(connection, path, BODIES.get(path))
             if answer is None:
                 continue
             status, told = answer
