@@ -7,6 +7,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from app.api.problems import documented
+from app.api.schemas import ID_LENGTH
 from app.errors import QueryInvalid, WrongRanker
 from app.releases import LiveRelease, Release
 from app.settings import Settings
@@ -46,6 +47,17 @@ def wrong_ranker(release: Release, live: LiveRelease, wanted: str) -> WrongRanke
         f"{release.name} is live in slot {live.slot!r} and answers {release.answers}, not {wanted}; "
         "publish another ranker there, or choose another slot for these questions (IRGAN_SLOT, IRGAN_SEARCH_SLOT, IRGAN_RERANK_SLOT)"
     )
+
+
+def check_id(text: str, place: str) -> None:
+    """Refuse what can be nobody's and nothing's id.
+
+    Raises:
+        QueryInvalid: it is empty, or too long.
+    """
+    if not 0 < len(text) <= ID_LENGTH:
+        message = f"{len(text)} characters; an id has 1 to {ID_LENGTH}"
+        raise QueryInvalid(f"{place}: {message}", [(place, message)])
 
 
 def check_limit(settings: Settings, found: int, setting: str, place: str) -> None:

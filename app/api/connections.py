@@ -15,6 +15,7 @@ from app.api.problems import MEDIA_TYPE, Kind
 
 _MAX_HEAD = 2**16
 """Bytes of the request line and all headers; trailers count too."""
+_VERSIONS = ("1.0", "1.1")
 _ROOM = 4
 """So many times the longest body may pass in all: the service's own limit comes first, this one ends what is sent after it, or beside it."""
 _LINGER_SECONDS = 1.0
@@ -44,7 +45,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._refused = _MALFORMED
         self._awaited_since: float | None = self.loop.time()
         self._is_in_head = self._is_refused = False
-        self._num_messages = self._num_bytes = self._head_bytes = 0
+        self._num_messages = self._num_bytes = self._head_bytes = self._num_hosts = 0
         self._unsent, self._unsent_since = 0, self.loop.time()
         self._watching = self.loop.call_later(self.receive_seconds / 2, self._watch)
 
@@ -74,7 +75,7 @@ class BoundedConnection(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._num_messages += 1
-        self._num_bytes = self._head_bytes = 0
+        self._num_bytes = self._head_bytes = self._num_hosts = 0
         self._awaited_since, self._is_in_head = self.loop.time(), True
 
     def on_url(self, url: bytes) -> None:
@@ -85,10 +86,14 @@ class BoundedConnection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
         self._count(len(name) + len(value))
+        self._num_hosts += name.lower() == b"host"
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The body follows."""
+        """The body follows, where this is HTTP and says to whom it goes: a proxy in front and this service must not understand it differently."""
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS or self._num_hosts > 1 or (self._num_hosts < 1 and version == "1.1"):
+            raise ValueError("no version that is spoken here, or not one Host")
         self._is_in_head = False
         super().on_headers_complete()
 
@@ -167,7 +172,7 @@ def _answer(kind: Kind, **limits: float) -> bytes:
 
 
 _DETAILS = {
-    400: "what arrived is not HTTP/1.1",
+    400: "what arrived is not HTTP/1.1 as the service speaks it, with one Host",
     408: "the request was not complete after {seconds:g} s (IRGAN_RECEIVE_SECONDS)",
     413: "far more than {body} bytes arrived, which is this service's limit for a body; send less in one request",
     431: "the request line and the headers are longer than {head} bytes",

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict, JsonValue
 
-from app.api.schemas import Id, Strict, id_text, limited, said_of_id, some_of
+from app.api.schemas import STORABLE, StoredId, Strict, id_text, limited, said_of_id, some_of, storable
 from app.numbers import whole
 from app.store import Event
 
@@ -29,12 +29,6 @@ _AHEAD = timedelta(days=1)
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _PROPERTIES_BYTES = 4096
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,49}")
-
-
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("a NUL character cannot be stored; leave it out")
-    return text
 
 
 def _word(text: str) -> str:
@@ -68,10 +62,6 @@ def _small(properties: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{size} bytes of JSON are more than an event's limit of {_PROPERTIES_BYTES}")
     return properties
 
-
-_STORABLE = r"^[^\u0000]*$"
-
-StoredId = Annotated[Id, AfterValidator(_storable), said_of_id(512, pattern=_STORABLE)]
 
 _GIVEN = {"not": {"type": "null"}}
 _SOMEBODY = some_of("user", "session")
@@ -115,9 +105,9 @@ class EventBody(Strict):
     id: Annotated[
         str,
         BeforeValidator(id_text),
-        AfterValidator(_storable),
+        AfterValidator(storable),
         Field(min_length=1, max_length=128),
-        said_of_id(128, pattern=_STORABLE),
+        said_of_id(128, pattern=STORABLE),
     ]
     """Yours, unique to the event: of two events with one id the first counts, so that everything can be sent again."""
     type: Annotated[str, AfterValidator(_word)] = Field(
@@ -132,7 +122,7 @@ class EventBody(Strict):
     item: StoredId | None = None
     """What it is about; impressions, clicks and ratings need one."""
     request_id: (
-        Annotated[str, AfterValidator(_storable), Field(min_length=1, max_length=64, json_schema_extra={"pattern": _STORABLE})]
+        Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=64, json_schema_extra={"pattern": STORABLE})]
         | None
     ) = None
     """Of the answer that the item stood in, so that its variant, or its team, is credited."""

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import search_schemas as schemas
-from app.api.answering import BODY_PROBLEMS, PROBLEMS, check_limit, wrong_ranker
+from app.api.answering import BODY_PROBLEMS, PROBLEMS, check_id, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
 from app.api.problems import documented
+from app.api.schemas import ID_LENGTH, STORABLE
 from app.api.waiting import stored
 from app.bundle import UnknownId
 from app.errors import QueryInvalid
@@ -26,7 +27,9 @@ _UNKNOWN = documented({404: "There is no such item"})
 
 router = APIRouter(prefix="/v1", tags=["items"], route_class=DirectRoute)
 
-ItemIdInPath = Annotated[str, Path(description="The item's id.", examples=["31715818"])]
+ItemIdInPath = Annotated[
+    str, Path(description="The item's id.", min_length=1, max_length=ID_LENGTH, pattern=STORABLE, examples=["31715818"])
+]
 
 
 @router.put(
@@ -37,8 +40,9 @@ ItemIdInPath = Annotated[str, Path(description="The item's id.", examples=["3171
 )
 async def put_item(request: Request, item_id: ItemIdInPath, body: schemas.ItemBody) -> Response:
     """The item is searchable, also by other workers within a second, and stays so after a restart and in later releases of the slot."""
-    if not 0 < len(item_id) <= 512:
-        message = "an id has 1 to 512 characters"
+    check_id(item_id, "path.item_id")
+    if "\x00" in item_id:
+        message = "a NUL character cannot be stored; leave it out"
         raise QueryInvalid(f"path.item_id: {message}", [("path.item_id", message)])
     return await _changed(request, {item_id: _document(item_id, body)})
 
@@ -75,6 +79,7 @@ async def delete_items(request: Request, body: Annotated[schemas.ItemIdsBody, Bo
 )
 async def delete_item(request: Request, item_id: ItemIdInPath, query: Annotated[schemas.Nothing, Query()]) -> Response:  # noqa: ARG001 - no parameters
     """It is found no more, and recommended no more."""
+    check_id(item_id, "path.item_id")
     return await _changed(request, {item_id: None})
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import schemas
-from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_limit
+from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_id, check_limit
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
 from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
@@ -20,7 +20,6 @@ from app.api.problems import documented
 from app.api.telling import note
 from app.api.waiting import computed
 from app.bundle import UnknownId
-from app.errors import QueryInvalid
 from app.experiments.definition import Surface
 from app.experiments.interleaving import Interleaved
 from app.releases import LiveRelease, RecommenderRelease, Release
@@ -45,13 +44,19 @@ router = APIRouter(prefix="/v1", tags=["rankings"], route_class=DirectRoute)
 )
 async def recommend_to_user(
     request: Request,
-    user_id: Annotated[str, Path(description="The user's id in the data that the ranker learned from.", examples=["196"])],
+    user_id: Annotated[
+        str,
+        Path(
+            description="The user's id in the data that the ranker learned from.",
+            min_length=1,
+            max_length=schemas.ID_LENGTH,
+            examples=["196"],
+        ),
+    ],
     query: Annotated[schemas.RecommendationParameters, Query()],
 ) -> Response:
     """The best items for a user. A user whom the ranker does not know gets the most popular ones, and `fallback` says so."""
-    if not user_id:
-        message = "the path ends before a user's id"
-        raise QueryInvalid(f"path.user_id: {message}", [("path.user_id", message)])
+    check_id(user_id, "path.user_id")
     question = Question(
         user=user_id, k=query.k, exclude_seen=query.exclude_seen, filters=query.conditions(), diversity=query.diversity
     )
@@ -129,10 +134,14 @@ async def recommend(
 )
 async def similar_items(
     request: Request,
-    item_id: Annotated[str, Path(description="The item's id in the catalogue.", examples=["50"])],
+    item_id: Annotated[
+        str,
+        Path(description="The item's id in the catalogue.", min_length=1, max_length=schemas.ID_LENGTH, examples=["50"]),
+    ],
     query: Annotated[schemas.SimilarParameters, Query()],
 ) -> Response:
     """The items most like one, by the cosine of what the ranker learned of them; popularity as such plays no part."""
+    check_id(item_id, "path.item_id")
     check_limit(request.app.state.settings, query.k, "max_k", "query.k")
     live: LiveRelease = request.app.state.live
     champion = answering(request, live, RecommenderRelease)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from app.numbers import Whole, whole
@@ -46,7 +56,19 @@ LIMITS = "x-limits"
 NOT_BLANK = r"[^\s\x1c-\x1f\x85]"
 """Something in a text is no space."""
 
-Id = Annotated[str, BeforeValidator(id_text), Field(min_length=1, max_length=512), said_of_id(512)]
+
+def storable(text: str) -> str:
+    """What databases take; one of them takes no NUL."""
+    if "\x00" in text:
+        raise ValueError("a NUL character cannot be stored; leave it out")
+    return text
+
+
+ID_LENGTH = 512
+STORABLE = r"^[^\u0000]*$"
+"""What `storable` takes."""
+Id = Annotated[str, BeforeValidator(id_text), Field(min_length=1, max_length=ID_LENGTH), said_of_id(ID_LENGTH)]
+StoredId = Annotated[Id, AfterValidator(storable), said_of_id(ID_LENGTH, pattern=STORABLE)]
 
 _Scalar = str | bool | int | float
 

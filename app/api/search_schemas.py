@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from app.api.schemas import NOT_BLANK, AskedBy, FieldFilter, Id, RankedItem, Strict, limited, some_of
+from app.api.schemas import NOT_BLANK, AskedBy, FieldFilter, Id, RankedItem, StoredId, Strict, limited, some_of
 from app.bundle import FusionMethod, Mode
 from app.numbers import Whole, whole
 
@@ -255,7 +255,7 @@ class NamedItemBody(ItemBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "w1", **_ITEM}], **_SAYS_SOMETHING})
 
-    id: Id
+    id: StoredId
 
 
 class ItemsBody(Strict):

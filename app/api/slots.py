@@ -36,7 +36,9 @@ _UNKNOWN = documented({404: "There is no such release, or nothing in the slot th
 
 router = APIRouter(prefix="/v1", tags=["releases"], route_class=DirectRoute)
 
-SlotInPath = Annotated[str, Path(description="The slot that is to point elsewhere.", examples=["champion"])]
+SlotInPath = Annotated[
+    str, Path(description="The slot that is to point elsewhere.", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", examples=["champion"])
+]
 
 
 class Promotion(Strict):

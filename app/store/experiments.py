@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from app.store.database import Database
 from app.store.errors import NameTaken
-from app.store.tables import ALLOCATIONS, ASSIGNMENTS, EXPERIMENT_CHANGES, EXPERIMENTS
+from app.store.tables import ALLOCATIONS, ASSIGNMENTS, EXPERIMENT_CHANGES, EXPERIMENTS, IMPRESSIONS
 
 State = Literal["draft", "running", "stopped", "concluded"]
 
@@ -28,7 +29,8 @@ class ExperimentRecord:
         created, started, ended: when; started for the first time, ended for the last.
         outcome: JSON of what was concluded.
         revision: grows with every change.
-        allocations: which positions of the hash belong to which variant, JSON by revision, oldest first.
+        allocated_in: the revision of the allocation in force, or of the last that was; 0 before the first start.
+        allocation: that allocation, JSON: which positions of the hash belong to which variant.
     """
 
     name: str
@@ -39,7 +41,8 @@ class ExperimentRecord:
     ended: datetime | None
     outcome: str | None
     revision: int
-    allocations: Mapping[int, str]
+    allocated_in: int
+    allocation: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,31 @@ class ExperimentRecords:
         with self.database.read() as connection:
             return _records(connection)
 
+    def changed_since(self, number: int) -> list[ExperimentRecord]:
+        """Those that have changes with a greater number, by name, as they are now."""
+        if not self.database.is_there:
+            return []
+        table = EXPERIMENT_CHANGES.c
+        changed = EXPERIMENTS.c.name.in_(select(table.experiment).where(table.number > number))
+        with self.database.read() as connection:
+            return _records(connection, changed)
+
     def get(self, name: str) -> ExperimentRecord | None:
         """One of them."""
-        if not self.database.is_there:
+        if "\x00" in name or not self.database.is_there:  # PostgreSQL would take no such text to look for
             return None
         with self.database.read() as connection:
-            found = _records(connection, name)
+            found = _records(connection, EXPERIMENTS.c.name == name)
         return found[0] if found else None
+
+    def allocations(self, name: str) -> dict[int, str]:
+        """All that one has ever had, JSON by revision, oldest first."""
+        if not self.database.is_there:
+            return {}
+        table = ALLOCATIONS.c
+        wanted = select(table.revision, table.content).where(table.experiment == name).order_by(table.revision)
+        with self.database.read() as connection:
+            return {row.revision: row.content for row in connection.execute(wanted)}
 
     def changes(self, name: str) -> list[ExperimentChange]:
         """What happened to one, oldest first."""
@@ -110,22 +131,36 @@ class ExperimentRecords:
             found: datetime | None = connection.execute(wanted.limit(1)).scalar()
         return found
 
-    def exposures(self, name: str, *, before: int) -> Iterator[tuple[str, str, float, int]]:
-        """Unit, variant, propensity and revision of those who took part before an allocation.
+    @contextmanager
+    def exposures(
+        self, name: str, *, variants: Collection[str], before: int, since: int | None = None
+    ) -> Iterator[tuple[int, Iterator[tuple[str, str, float, int]]]]:
+        """Unit, variant, propensity and revision of those who took part before an allocation; from one state of the store.
 
         Args:
             name: of the experiment.
+            variants: that the units have seen.
             before: the revision of that allocation.
+            since: leaves out who was there when it was given.
+
+        Returns:
+            A number that tells what is there now, for `since`; and the exposures.
 
         Raises:
             StoreUnusable: they cannot be read.
         """
-        table = ASSIGNMENTS.c
+        table, shown = ASSIGNMENTS.c, IMPRESSIONS.c
         wanted = select(table.unit, table.variant, table.propensity, table.revision)
-        wanted = wanted.where(table.experiment == name, table.revision < before)
+        wanted = wanted.where(table.experiment == name, table.revision < before, table.variant.in_(list(variants)))
+        if since is not None:
+            # Who is assigned has an impression of the same transaction. What is new of these SQLite finds by its number, unless it could go
+            # by the experiment, of which there is more.
+            is_own = func.coalesce(shown.experiment, "") == name
+            wanted = wanted.where(table.unit.in_(select(shown.unit).where(shown.number > since, is_own)))
         with self.database.read() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(wanted):
-                yield row.unit, row.variant, row.propensity, row.revision
+            last: int = connection.execute(select(func.max(shown.number))).scalar() or 0
+            found = connection.execution_options(yield_per=1000).execute(wanted)
+            yield last, iter(found)
 
     def create(self, connection: Connection, name: str, definition: str) -> None:
         """Add a draft.
@@ -133,7 +168,7 @@ class ExperimentRecords:
         Raises:
             NameTaken: there is an experiment by that name.
         """
-        if _records(connection, name):
+        if _records(connection, EXPERIMENTS.c.name == name):
             raise NameTaken(f"there is an experiment {name!r} already; choose another name")
         now = datetime.now(UTC)
         row = {"name": name, "definition": definition, "state": "draft", "created": now, "revision": 1}
@@ -174,17 +209,22 @@ class ExperimentRecords:
         connection.execute(insert(EXPERIMENT_CHANGES), [row])
 
     @staticmethod
-    def in_transaction(connection: Connection) -> list[ExperimentRecord]:
-        """All of them, as a transaction sees them."""
-        return _records(connection)
+    def in_transaction(connection: Connection, *states: State, name: str | None = None) -> list[ExperimentRecord]:
+        """Those in one of these states, and the one by the name, as a transaction sees them."""
+        return _records(connection, or_(EXPERIMENTS.c.state.in_(states), EXPERIMENTS.c.name == name))
 
 
-def _records(connection: Connection, name: str | None = None) -> list[ExperimentRecord]:
-    experiments, allocations = select(EXPERIMENTS).order_by(EXPERIMENTS.c.name), select(ALLOCATIONS)
-    if name is not None:
-        experiments = experiments.where(EXPERIMENTS.c.name == name)
-        allocations = allocations.where(ALLOCATIONS.c.experiment == name)
-    contents: dict[str, dict[int, str]] = {}
-    for row in connection.execute(allocations.order_by(ALLOCATIONS.c.revision)):
-        contents.setdefault(row.experiment, {})[row.revision] = row.content
-    return [ExperimentRecord(**row._mapping, allocations=contents.get(row.name, {})) for row in connection.execute(experiments)]
+def _records(connection: Connection, which: ColumnElement[bool] | None = None) -> list[ExperimentRecord]:
+    others = ALLOCATIONS.alias()
+    last = (
+        select(func.max(others.c.revision))
+        .where(others.c.experiment == EXPERIMENTS.c.name)
+        .correlate(EXPERIMENTS)
+        .scalar_subquery()
+    )
+    own = and_(ALLOCATIONS.c.experiment == EXPERIMENTS.c.name, ALLOCATIONS.c.revision == last)
+    allocated_in = func.coalesce(ALLOCATIONS.c.revision, 0).label("allocated_in")
+    wanted = select(EXPERIMENTS, allocated_in, ALLOCATIONS.c.content.label("allocation"))
+    wanted = wanted.select_from(EXPERIMENTS.outerjoin(ALLOCATIONS, own)).order_by(EXPERIMENTS.c.name)
+    found = connection.execute(wanted if which is None else wanted.where(which))
+    return [ExperimentRecord(**row._mapping) for row in found]
