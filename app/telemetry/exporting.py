@@ -7,7 +7,7 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _NOT_TRACED = frozenset(("/health/live", "/health/ready", "/metrics"))
 """Machines ask for these every few seconds; they would bury all else."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
+_PROPAGATED = frozenset(name.encode() for name in propagate.get_global_textmap().fields)
+"""Headers that tell of the caller's trace."""
 _LAST_SECONDS = 3.0
 """What the last spans get to leave when the process ends."""
 _FAILED = 500
@@ -68,9 +70,15 @@ class Traces:
         if ending.is_alive():
             self._exporter.shutdown()
 
-    @contextmanager
-    def span(self, name: str, attributes: Mapping[str, Any], links: Sequence[Any] | None) -> Iterator[None]:
+    def span(self, name: str, attributes: Mapping[str, Any], links: Sequence[Any] | None) -> AbstractContextManager[None]:
         """A part of what is being done; an error that leaves the block is told."""
+        around = trace.get_current_span()
+        if around.get_span_context().is_valid and not around.is_recording():  # of a request that is not sampled
+            return nullcontext()
+        return self._recorded(name, attributes, links)
+
+    @contextmanager
+    def _recorded(self, name: str, attributes: Mapping[str, Any], links: Sequence[Any] | None) -> Iterator[None]:
         known = {f"irgan.{key}": value for key, value in attributes.items() if value is not None}
         to = [Link(one) for one in links or () if one is not None]
         span = self._tracer.start_span(name, attributes=known, links=to)
@@ -116,9 +124,9 @@ class _Request:
                 attributes[f"{name}.address"] = known[0]
                 if known[1] is not None:
                     attributes[f"{name}.port"] = known[1]
-        # A dictionary of text is what the propagators read; of several headers of one name they want the last.
-        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        parent = propagate.extract(sent)
+        # A dictionary of text is what the propagators read.
+        sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _PROPAGATED}
+        parent = propagate.extract(sent) if sent else context.Context()
         self._span = tracer.start_span(self._method, context=parent, kind=SpanKind.SERVER, attributes=attributes)
         self._token = context.attach(trace.set_span_in_context(self._span, parent))
 

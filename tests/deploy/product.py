@@ -15,8 +15,8 @@ from app.cli import app as command_line
 from app.main import create_app
 from app.settings import Settings
 
-OTHER_VARIABLES = {"IRGAN_CACHE_DIR", "IRGAN_DATA_DIR", "PGPASSWORD", "OMP_NUM_THREADS"}
-"""What is read elsewhere than in the settings: by training, libpq and OpenMP."""
+OTHER_VARIABLES = {"IRGAN_CACHE_DIR", "IRGAN_DATA_DIR", "PGPASSWORD", "OMP_NUM_THREADS", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+"""What is read elsewhere than in the settings: by training, libpq, OpenMP and OpenTelemetry."""
 
 
 def assert_variables_exist(names: Any) -> None:

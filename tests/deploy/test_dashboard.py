@@ -6,16 +6,12 @@ import json
 import re
 import shutil
 import subprocess
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from app.experiments.plan import Part
-from app.main import create_app
-from app.settings import Settings
 from tests.deploy.dockerfile import ROOT
+from tests.deploy.exposition import samples
 
 PROMETHEUS_OWN = {"job", "instance", "le"}
 """Labels that Prometheus adds, or histograms have."""
@@ -32,30 +28,14 @@ def expressions() -> list[str]:
 @pytest.fixture
 def exposed(tmp_path: Path) -> dict[str, set[str]]:
     """The samples of a service to which everything has happened once, each with its labels."""
-    service = create_app(Settings(releases=tmp_path / "releases", store=f"sqlite:///{tmp_path / 'irgan.db'}"))
-    metrics = service.state.metrics
-    metrics.observe(method="GET", route="/v1/search", status=200, ranker="a", seconds=0.1)
-    metrics.problem("internal")
-    metrics.fallback("a", "popularity")
-    metrics.events({"click": 1}, num_duplicates=0, num_rejected=0)
-    metrics.assigned(
-        Part(experiment="e", variant="control", releases=("a/1",), method=None, propensity=0.5, revision=1, named=b"")
-    )
-    labels: dict[str, set[str]] = defaultdict(set)
-    for family in text_string_to_metric_families(metrics.exposition().decode()):
-        labels[family.name] |= set()
-        for sample in family.samples:
-            labels[sample.name] |= set(sample.labels)
-    # No release is live here, and this family has samples of live ones alone.
-    labels["irgan_release_info"] |= {"slot", "name", "version", "ranker"}
-    return labels
+    return samples(tmp_path)
 
 
 def test_metrics_and_labels_exist(exposed: dict[str, set[str]]) -> None:
     """A panel of a metric that nobody exposes is empty, which looks like all is well."""
     seen = set()
     for expression in expressions():
-        named = re.findall(r"irgan_\w+", expression)
+        named = re.findall(r"\b(?:irgan|process)_\w+", expression)
         assert named, expression
         for name in named:
             assert name in exposed, name
