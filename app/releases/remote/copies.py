@@ -67,7 +67,7 @@ class Copies:
                 return path, False
             with self._cache.replaced(release, tags) as folder:
                 self._fetch(release, found, folder)
-        self._evict()
+        self._evict(but=release)
         return path, True
 
     def loaded(self, release: str, load: Callable[[Path], T]) -> T:
@@ -114,9 +114,9 @@ class Copies:
                 fetch(entry.path)
         check_files(folder)
 
-    def _evict(self) -> None:
+    def _evict(self, *, but: str) -> None:
         try:
             needed = self.needed()
         except ReleaseError:
             return  # another time
-        self._cache.evict({*needed, *(release for held in self._held.values() for release in held)})
+        self._cache.evict({but, *needed, *(release for held in self._held.values() for release in held)})
