@@ -41,12 +41,12 @@ class KeptExperiment:
     @property
     def allocated_in(self) -> int:
         """The revision of the allocation in force, 0 before the first start."""
-        return max(self.record.allocations, default=0)
+        return self.record.allocated_in
 
     @cached_property
     def allocation(self) -> Allocation | None:
         """Who sees what, now or when it was last running; None before the first start."""
-        return Allocation.from_json(self.record.allocations[self.allocated_in]) if self.allocated_in else None
+        return None if self.record.allocation is None else Allocation.from_json(self.record.allocation)
 
     def as_json(self) -> dict[str, Any]:
         """All there is to know, as JSON values."""

@@ -6,18 +6,15 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
 
 from app.experiments.definition import Surface
+from app.experiments.exposed import Exposed
 from app.experiments.kept import KeptExperiment
 from app.experiments.plan import RunningExperiment, SurfacePlan
 from app.releases import LiveRelease
 from app.store import Database, ExperimentRecords, Impression, ImpressionLog, insert_release
 
 logger = logging.getLogger(__name__)
-
-_SETTLING_SECONDS = 5.0
-"""So long after an allocation has changed, services that do not know of it yet may still expose units by the one before."""
 
 
 class LiveExperiments:
@@ -44,8 +41,7 @@ class LiveExperiments:
         self._impressions = impressions
         self.plans: Mapping[Surface, SurfacePlan] = {}
         self.running: list[KeptExperiment] = []
-        self._allocated_in: dict[str, int] = {}
-        self._settled_at = 0.0
+        self._exposed: dict[str, Exposed] = {}
         self._last_change = 0
         self._noted: set[str] = set()
         self._complaints: dict[str, str] = {}
@@ -93,12 +89,17 @@ class LiveExperiments:
         last_change = self._records.last_change()
         is_new = last_change != self._last_change
         if is_new:
-            records = self._records.all()
-            running = [KeptExperiment(record) for record in records if record.state == "running"]
-            self.running = [one for one in running if self._is_understood(one)]
-            if self._allocated_in != (found := {one.name: one.allocated_in for one in self.running}):
-                self._allocated_in, self._settled_at = found, monotonic() + _SETTLING_SECONDS
-        if is_new or monotonic() < self._settled_at:
+            is_other_store = last_change < self._last_change  # such as a backup: what is known of it may never have been
+            changed = self._records.changed_since(0 if is_other_store else self._last_change)
+            running = {} if is_other_store else {one.name: one for one in self.running}
+            for record in changed:
+                running.pop(record.name, None)
+                one = KeptExperiment(record)
+                if record.state == "running" and self._is_understood(one):
+                    running[one.name] = one
+            self.running = [running[name] for name in sorted(running)]
+            self._exposed = {} if is_other_store else {name: self._exposed[name] for name in running if name in self._exposed}
+        if is_new or any(exposed.is_settling for exposed in self._exposed.values()):
             self._plan()
             self._last_change = last_change
 
@@ -117,13 +118,14 @@ class LiveExperiments:
 
     def _planned(self) -> dict[Surface, SurfacePlan]:
         ready = [one for one in self.running if _needs(one) in self._ready]
-        moving = {one.name for one in ready if len(one.record.allocations) > 1}
-        if moving:
+        for one in ready:
+            self._exposed[one.name] = Exposed.under(one, self._exposed.get(one.name), self._records)
+        if any(self._exposed[one.name].is_settling for one in ready):
             self._impressions.flush()  # this process's own exposures count too
         by_surface: dict[Surface, list[RunningExperiment]] = {}
         for one in ready:
-            exposures = self._records.exposures(one.name, before=one.allocated_in) if one.name in moving else ()
-            running = RunningExperiment(one, exposures)
+            running = RunningExperiment(one)
+            self._exposed[one.name].let_stay(running, self._records)
             by_surface.setdefault(one.definition.surface, []).append(running)
         return {surface: SurfacePlan(experiments) for surface, experiments in by_surface.items()}
 
@@ -178,7 +180,7 @@ def _keep(plans: Mapping[Surface, SurfacePlan], shown: Sequence[Impression]) -> 
     """Let units keep what earlier plans have shown them."""
     for plan in plans.values():
         for running in plan.experiments.values():
-            running.keep(
+            earlier = (
                 (one.unit, one.variant, one.propensity, one.revision)
                 for one in shown
                 if one.experiment == running.name
@@ -189,3 +191,4 @@ def _keep(plans: Mapping[Surface, SurfacePlan], shown: Sequence[Impression]) -> 
                 and one.revision is not None
                 and one.revision < running.revision
             )
+            running.keep(running.moved(earlier))

@@ -25,13 +25,13 @@ def needed_releases(database: Database, *, dry_run: bool = False) -> Iterator[se
         yield set()
         return
     with database.read() if dry_run else database.begin() as connection:
-        records = ExperimentRecords.in_transaction(connection)
-        yield {release for record in records if record.state != "concluded" for release in _releases(record)}
+        records = ExperimentRecords.in_transaction(connection, "draft", "running", "stopped")
+        yield {release for record in records for release in _releases(record)}
 
 
 def _releases(record: ExperimentRecord) -> Iterator[str]:
     # As kept, not as understood: what a later version wrote is needed all the same.
     for variant in orjson.loads(record.definition)["variants"]:
         yield variant["release"]
-    for allocation in record.allocations.values():
-        yield from orjson.loads(allocation)["releases"].values()
+    if record.allocation is not None:  # the first start chose the releases, and later allocations keep them
+        yield from orjson.loads(record.allocation)["releases"].values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -43,7 +43,7 @@ def make_report(database: Database, name: str, *, now: datetime | None = None, b
     if record.started is None:
         raise WrongState(f"experiment {name!r} has not started, so there is nothing to report; start it first")
     outcomes = read_outcomes(database, record, now=now, before=before)
-    report = _report(database, record, outcomes)
+    report = _report(database, record, records.allocations(name), outcomes)
     changes = [
         Change(time=change.time.isoformat(), action=change.action, detail=dict(change.detail))
         for change in records.changes(name)
@@ -51,7 +51,7 @@ def make_report(database: Database, name: str, *, now: datetime | None = None, b
     return replace(report, changes=changes)
 
 
-def _report(database: Database, record: ExperimentRecord, outcomes: Outcomes) -> Report:
+def _report(database: Database, record: ExperimentRecord, allocations: Mapping[int, str], outcomes: Outcomes) -> Report:
     experiment = outcomes.experiment
     looks = looks_of(outcomes)
     ratio, units = None, []
@@ -60,8 +60,8 @@ def _report(database: Database, record: ExperimentRecord, outcomes: Outcomes) ->
         metrics = compare_mixed(outcomes, looks)
         units = _mixed_units(outcomes, looks)
     else:
-        metrics, ratio, units = _separate(record, outcomes, looks)
-    allocation = Allocation.from_json(record.allocations[max(record.allocations)]) if record.allocations else None
+        metrics, ratio, units = _separate(allocations, outcomes, looks)
+    allocation = None if record.allocation is None else Allocation.from_json(record.allocation)
     weights = {variant.name: variant.weight for variant in experiment.variants}
     shares = (allocation.shares if allocation else None) or {
         name: weight / sum(weights.values()) for name, weight in weights.items()
@@ -92,11 +92,11 @@ def _report(database: Database, record: ExperimentRecord, outcomes: Outcomes) ->
 
 
 def _separate(
-    record: ExperimentRecord, outcomes: Outcomes, looks: Sequence[datetime]
+    allocations: Mapping[int, str], outcomes: Outcomes, looks: Sequence[datetime]
 ) -> tuple[list[MetricFigures], SampleRatio, list[UnitsPoint]]:
     """Where every unit sees one variant."""
     names = _names(outcomes.experiment)
-    promised = promised_shares(outcomes, record.allocations)
+    promised = promised_shares(outcomes, allocations)
     counts_TV = counts_over_time(outcomes, looks)
     metrics = compare_variants(outcomes, shares_of_units(outcomes, promised), looks)
     ratio = sample_ratio(outcomes, promised, counts_TV, looks)

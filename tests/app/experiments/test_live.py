@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,15 +178,97 @@ def test_who_is_exposed_while_new_weights_are_being_followed_keeps_the_variant(s
     read = service.running._records.exposures
     shown: dict[str, tuple[str, str]] = {}
 
-    def exposures(name: str, *, before: int):
-        found = list(read(name, before=before))
-        shown.update((user, service.seen(user)) for user in USERS)
-        return found
+    @contextmanager
+    def exposures(name, **options):
+        with read(name, **options) as (last, found):
+            kept = list(found)
+            shown.update((user, service.seen(user)) for user in USERS)
+            yield last, iter(kept)
 
     monkeypatch.setattr(service.running._records, "exposures", exposures)
     service.running.follow()
     assert 160 < sum(variant == "control" for _, variant in shown.values()) < 240
     assert {user: service.seen(user) for user in USERS} == shown
+
+
+def test_exposures_are_read_once_and_then_only_what_is_new(services, monkeypatch):
+    """Whatever else changes: another experiment, the traffic, overrides. What is read again and again grows with all who were ever exposed."""
+    service = services()
+    for name, surface in (("test", "recommendations"), ("other", "search")):
+        service.experiments.create(definition(name, surface=surface))
+        service.experiments.start(name)
+    service.running.follow()
+    seen = {user: service.seen(user) for user in USERS}
+    read, found = service.running._records.exposures, []
+
+    @contextmanager
+    def exposures(name, **options):
+        with read(name, **options) as (last, rows):
+            kept = list(rows)
+            found.append((name, options["since"] is None, len(kept)))
+            yield last, iter(kept)
+
+    monkeypatch.setattr(service.running._records, "exposures", exposures)
+    service.experiments.update("test", weights={"treatment": 3})
+    service.running.follow()
+    num_controls = sum(variant == "control" for _, variant in seen.values())
+    assert found == [("test", True, num_controls)]  # whoever has seen the treatment sees it as before
+    new = next(user for user in (f"n{number}" for number in range(100)) if service.seen(user) == ("test", "control"))
+    service.running.follow()
+    assert found[1:] == [("test", False, 0)]
+    found.clear()
+    for _ in range(2):
+        service.experiments.update("other", overrides={"u1": "control"})
+        service.experiments.update("test", traffic=0.9, overrides={"u2": "treatment"})
+        service.experiments.update("test", traffic=1.0, overrides={"u2": None})
+        service.running.follow()
+        monkeypatch.setattr(service.running._exposed["test"], "_settled_at", 0.0)
+    assert found == [("test", False, 0)]  # of the first of the two times, since the weights are new
+    assert {user: service.seen(user) for user in [*USERS, new]} == {**seen, new: ("test", "control")}
+
+
+def test_who_was_exposed_under_shares_that_came_and_went_unnoticed_keeps_the_variant(services):
+    """One process moves units away, shows them the other variant and moves them back, while another looks elsewhere."""
+    ahead, behind = services(), services()
+    ahead.experiments.create(definition())
+    ahead.experiments.start("test")
+    for service in (ahead, behind):
+        service.running.follow()
+    first = ahead.experiments.get("test")
+    ahead.experiments.update("test", weights={"treatment": 1000})
+    ahead.running.follow()
+    treated = [user for user in USERS if ahead.seen(user) == ("test", "treatment")]
+    ahead.impressions.flush()
+    records = ahead.running._records
+    with ahead.database.begin() as connection:
+        (record,) = records.in_transaction(connection, "running")
+        assert record.allocated_in > first.allocated_in
+        records.change(connection, record, "update", allocation=first.record.allocation)
+    for service in (ahead, behind):
+        service.running.follow()
+        assert {service.seen(user) for user in treated} == {("test", "treatment")}
+    assert len(treated) > 350
+
+
+def test_a_store_of_former_times_is_followed_too(services):
+    """Numbers of changes go back where a backup takes the store's place; here what came later is undone in the tables."""
+    service = services()
+    service.experiments.create(definition())
+    service.experiments.start("test")
+    last = service.running._records.last_change()
+    former = service.experiments.get("test").record.definition
+    service.experiments.update("test", overrides={"u1": "control"})
+    service.experiments.create(definition("search", surface="search"))
+    service.experiments.start("search")
+    service.running.follow()
+    assert service.assign("search", "u1", None) is not None and service.assign("recommendations", "u1", None).is_override
+    with service.database.begin() as connection:
+        connection.execute(text("DELETE FROM experiment_changes WHERE number > :last"), {"last": last})
+        connection.execute(text("DELETE FROM experiments WHERE name = 'search'"))
+        connection.execute(text("UPDATE experiments SET definition = :former"), {"former": former})
+    service.running.follow()
+    assert service.assign("search", "u1", None) is None
+    assert not service.assign("recommendations", "u1", None).is_override
 
 
 def test_experiments_of_one_layer_share_no_unit_and_others_are_independent(services):
