@@ -304,7 +304,7 @@ def test_overrides_choose_a_variant_and_do_not_count(services):
     assign = service.assign
     tester = assign("recommendations", "tester", None)
     assert (tester.part.variant, tester.unit, tester.is_override) == ("treatment", "tester", True)
-    asked = assign("recommendations", None, None, "test = control")
+    asked = assign("recommendations", None, None, " test=control ")
     assert (asked.part.variant, asked.unit, asked.is_override) == ("control", None, True)
     assert assign("recommendations", None, None, "other=control") is None
     with pytest.raises(QueryInvalid, match="'test' has no variant 'other'; there are control, treatment"):
