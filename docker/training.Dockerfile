@@ -7,6 +7,8 @@ FROM python:3.12-slim-bookworm AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # cpu, or gpu for the FAISS that knows GPUs (CUDA 12), in the version that is pinned for CPUs.
 ARG FAISS=cpu
+# s3 or gcs besides, where releases are in an object store.
+ARG EXTRAS=postgres
 WORKDIR /source
 COPY pyproject.toml README.md constraints.txt ./
 COPY app app
@@ -14,7 +16,7 @@ COPY training training
 # The index of torch builds is asked for torch and what it needs; everything else comes from the usual one alone.
 RUN python -m venv --without-pip /venv \
     && python -m pip --python /venv/bin/python install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch \
-    && python -m pip --python /venv/bin/python install --no-cache-dir --constraint constraints.txt '.[postgres,train]'
+    && python -m pip --python /venv/bin/python install --no-cache-dir --constraint constraints.txt ".[$EXTRAS,train]"
 # Both are the module faiss, so one has to go first.
 RUN case "$FAISS" in \
         cpu) ;; \
