@@ -132,34 +132,37 @@ def _stored(source: StoreSource, address: str | None) -> _Source:
     if address is None:
         raise ConfigError("data.store: no store is named; give data.store.url, --store or IRGAN_STORE")
     database = Database(address)
-    rows, watermark, num_read = [], source.after, 0
+    pages, watermark, num_read = [_page([], source)], source.after, 0
     try:
-        for number, event in _all(EventLog(database), source.after):
-            watermark, num_read = number, num_read + 1
-            worth = source.types.get(event.type)
-            if worth == "value":
-                worth = event.value
-            if worth is None or event.user is None or event.item is None:
-                continue
-            rows.append((event.user, event.item, int(event.time.timestamp()), worth))
+        for page in _pages(EventLog(database), source.after):
+            watermark, num_read = page[-1][0], num_read + len(page)
+            pages.append(_page([event for _, event in page], source))
     finally:
         database.close()
-    frame = pd.DataFrame(rows, columns=["user", "item", "time", "rating"]).astype(
-        {"user": "str", "item": "str", "time": "int64"}
-    )
-    frame = frame.astype({"rating": "float32"}) if source.has_ratings else frame.drop(columns="rating")
+    frame = pd.concat(pages, ignore_index=True)
     told = {"source": "store", "read": num_read, "events": len(frame), "after": source.after, "watermark": watermark}
     _log.info("the store has %d events up to number %d, of which %d count", num_read, watermark, len(frame))
     return _Source(told, frame)
 
 
-def _all(log: EventLog, after: int) -> Iterator[tuple[int, Event]]:
-    while True:
-        page = list(log.since(after))
-        if not page:
-            return
-        yield from page
+def _pages(log: EventLog, after: int) -> Iterator[list[tuple[int, Event]]]:
+    while page := list(log.since(after)):
+        yield page
         after = page[-1][0]
+
+
+def _page(events: list[Event], source: StoreSource) -> pd.DataFrame:
+    """Those that count, in columns: many events take a tenth of the memory of as many objects."""
+    rows = []
+    for event in events:
+        worth = source.types.get(event.type)
+        if worth == "value":
+            worth = event.value
+        if worth is not None and event.user is not None and event.item is not None:
+            rows.append((event.user, event.item, int(event.time.timestamp()), worth))
+    frame = pd.DataFrame(rows, columns=["user", "item", "time", "rating"])
+    frame = frame.astype({"user": "str", "item": "str", "time": "int64"})
+    return frame.astype({"rating": "float32"}) if source.has_ratings else frame.drop(columns="rating")
 
 
 def _together(sources: list[_Source]) -> pd.DataFrame:
