@@ -70,7 +70,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         assert sockets is not None
         host, port = sockets[0].getsockname()[:2]
-        print(f"irgan answers on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201 - what a person, or a script that let the system choose the port, waits for
+        try:
+            print(f"irgan answers on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)  # noqa: T201 - what a person, or a script that let the system choose the port, waits for
+        except OSError as error:  # a full disk, or a pipe that nobody reads: that nobody is told keeps nobody from asking
+            logger.warning("stdout cannot be written: %s", error)
 
 
 def _exposure(settings: Settings) -> str:

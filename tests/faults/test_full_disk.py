@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from tests.app.process import irgan, serving
 from tests.conftest import make_draft
 from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.load import assert_kept, under_load
+from tests.faults.test_bundles import wait_until
 
 EVENTS, RANKED, READY = "/v1/events", "/v1/recommendations/u1?k=5", "/health/ready"
 MANY = [{"id": f"many{number}", "title": "x" * 400, "text": "y" * 4000} for number in range(100)]
@@ -177,3 +182,27 @@ def test_a_log_that_cannot_be_written_harms_nobody(releases, tmp_path):
             assert client.post(EVENTS, json={"id": "a", "type": "click", "user": "u1", "item": "i1"}).json()["accepted"] == 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_stdout_that_cannot_be_written_keeps_nobody_from_asking(releases, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", str(port), "--releases", releases]
+    environment = {**os.environ, "IRGAN_STORE": f"sqlite:///{tmp_path}/irgan.db"}
+    with Path("/dev/full").open("w") as full, subprocess.Popen(
+        command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:  # fmt: skip
+        wait_until(lambda: is_live(port))
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert process.wait(30) in (0, 1)
+    assert "stdout cannot be written" in told and "Traceback" not in told
+
+
+def is_live(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
