@@ -51,5 +51,5 @@ def serving(
 
 
 def _environment(changes: dict[str, str]) -> dict[str, str]:
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("IRGAN_")}
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("IRGAN_", "OTEL_"))}
     return {**mine, "OMP_NUM_THREADS": "1", **changes}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
+import time
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from importlib.resources import files
 
 import pytest
@@ -75,6 +78,65 @@ def test_metrics_tell_of_fallbacks_problems_times_and_the_release(client):
     assert metric(client, "irgan_release_swaps_total") == 1
     assert metric(client, "irgan_release_refusals_total") == 0
     assert metric(client, 'irgan_release_refused{slot="champion"}') == 0
+
+
+def test_metrics_tell_how_old_the_index_is_and_since_when_it_answers(client):
+    """As the manifest says, not the folder; in seconds since 1970, from which whoever reads them takes the age."""
+    live = client.app.state.live
+    assert metric(client, 'irgan_release_created_timestamp_seconds{slot="champion"}') == pytest.approx(
+        live.current.manifest.created.timestamp(), abs=1e-3
+    )
+    since = metric(client, 'irgan_release_live_timestamp_seconds{slot="champion"}')
+    assert time.time() - 3600 < since <= time.time()
+    assert metric(client, 'irgan_release_load_seconds_count{slot="champion"}') == 1
+    assert metric(client, 'irgan_release_load_seconds_sum{slot="champion"}') > 0
+
+
+def test_metrics_of_a_slot_begin_with_its_first_release(empty, tmp_path):
+    client, publish = empty
+    assert metric(client, 'irgan_release_created_timestamp_seconds{slot="champion"}') is None
+    publish(write_bundle(make_draft(), tmp_path / "drafts"))
+    before = time.time()
+    client.app.state.live.refresh()
+    assert before <= metric(client, 'irgan_release_live_timestamp_seconds{slot="champion"}') <= time.time()
+
+
+def test_metrics_count_every_ranking_of_a_batch(client):
+    line = 'irgan_rankings_total{ranker="sample"}'
+    before = metric(client, line) or 0
+    client.post("/v1/recommendations", json={"requests": [{"user": "u1"}, {"user": "u2"}, {"user": "nobody"}]})
+    client.get("/v1/items/i1/similar")
+    client.post("/v1/search", json={"query": "item"})
+    client.get("/v1/recommendations/u1", params={"k": 0})
+    assert metric(client, line) == before + 5
+
+
+def test_metrics_tell_of_the_process(client):
+    told = client.get("/metrics").text
+    assert f'irgan_build_info{{python="{platform.python_version()}",version="{version("irgan")}"}} 1.0' in told
+    assert metric(client, "irgan_requests_in_progress") == 1  # the one that asks
+    assert metric(client, "irgan_log_lines_lost_total") == 0
+    assert metric(client, "process_resident_memory_bytes") > 1e6
+    assert time.time() - 86400 < metric(client, "process_start_time_seconds") <= time.time()
+
+
+def test_metrics_tell_whether_the_store_can_be_read_and_written(empty, tmp_path):
+    """Each as of its last attempt; what could not be read is read again by itself."""
+    client, _ = empty
+    read, write = 'irgan_store_up{access="read"}', 'irgan_store_up{access="write"}'
+    client.app.state.keys.follow()
+    assert (metric(client, read), metric(client, write)) == (1, 1)
+    store = tmp_path / "irgan.db"
+    kept = store.read_bytes() if store.exists() else b""
+    store.write_bytes(b"no database" * 500)
+    client.app.state.keys.follow()
+    event = {"id": "1", "type": "click", "user": "u", "item": "i"}
+    assert client.post("/v1/events", json=event).status_code == 503
+    assert (metric(client, read), metric(client, write)) == (0, 0)
+    store.write_bytes(kept)
+    client.app.state.keys.follow()
+    assert client.post("/v1/events", json=event).status_code == 200
+    assert (metric(client, read), metric(client, write)) == (1, 1)
 
 
 @pytest.fixture(scope="module")
