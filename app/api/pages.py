@@ -11,11 +11,10 @@ from typing import get_args
 
 import orjson
 
-from app.api.participation import mixed
 from app.api.search_schemas import SearchBody
 from app.errors import QueryInvalid
 from app.experiments.definition import MOST_VARIANTS
-from app.experiments.interleaving import Interleaved, Method
+from app.experiments.interleaving import Interleaved, Method, mixed
 from app.retrieval import Place
 
 _DEEPEST = 2**62

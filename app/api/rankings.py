@@ -15,13 +15,14 @@ from app.api import schemas
 from app.api.answering import BODY_PROBLEMS, PROBLEMS, answering, check_id, check_limit
 from app.api.direct import DirectRoute
 from app.api.gathering import Gathering
-from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
+from app.api.participation import OVERRIDABLE, Participation
 from app.api.problems import documented
 from app.api.telling import note
+from app.api.turns import CHAMPION, Turn
 from app.api.waiting import computed
 from app.bundle import UnknownId
 from app.experiments.definition import Surface
-from app.experiments.interleaving import Interleaved
+from app.experiments.interleaving import Interleaved, mixed
 from app.releases import LiveRelease, RecommenderRelease, Release
 from app.retrieval import Likeness, Ranking, as_ranked
 from app.retrieval import Query as Question
@@ -116,7 +117,7 @@ async def recommend(
         with span("rank", release=release.name, questions=len(numbers)):
             return _rank_all(release, [_without_deleted(release, questions[number]) for number in numbers])
 
-    turns = await computed(participation.ranked_together, assigned, live, champion, _recommends, ask)
+    turns = await computed(participation.turns.ranked_together, assigned, live, champion, _recommends, ask)
     request_id = request.scope["state"]["request_id"]
     answers = [
         _encoded(request, turn, _Told("recommendations", f"{request_id}-{number}", one.k, one.user, one.session))
@@ -157,7 +158,7 @@ async def similar_items(
             return await gathering.ask(release.similar.similar_all, likeness)
 
     assigned = participation.assigned(request, "similar", query.user, query.session)
-    turn = await participation.ranked(assigned, live, champion, _recommends, ask)
+    turn = await participation.turns.ranked(assigned, live, champion, _recommends, ask)
     told = _Told("similar", request.scope["state"]["request_id"], query.k, query.user, query.session)
     return Response(_encoded(request, turn, told), media_type="application/json")
 
@@ -181,7 +182,7 @@ async def _answered(request: Request, question: Question, user: str | None, sess
     if assigned is None:  # most of the time, and this path is the busiest
         turn = Turn(None, ((champion, await ask(champion)),))
     else:
-        turn = await participation.ranked(assigned, live, champion, _recommends, ask)
+        turn = await participation.turns.ranked(assigned, live, champion, _recommends, ask)
     told = _Told("recommendations", request.scope["state"]["request_id"], question.k, user, session)
     return Response(_encoded(request, turn, told), media_type="application/json")
 

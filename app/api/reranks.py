@@ -13,10 +13,12 @@ from starlette.responses import Response
 from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, answering, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
-from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn, mixed
+from app.api.participation import OVERRIDABLE, Participation
 from app.api.telling import note
+from app.api.turns import CHAMPION, Turn
 from app.api.waiting import computed
 from app.errors import QueryInvalid
+from app.experiments.interleaving import mixed
 from app.releases import LiveRelease, Release, RerankRelease, SearchRelease
 from app.retrieval import Document
 from app.settings import Settings
@@ -84,7 +86,7 @@ async def rerank(
     participation: Participation = request.app.state.participation
     assigned = participation.assigned(request, "rerank", body.user, body.session)
     suits = _orders_features if by_features else _orders_texts
-    turn = await participation.ranked(assigned, live, champion, suits, ask)
+    turn = await participation.turns.ranked(assigned, live, champion, suits, ask)
     with span("encode"):
         answer = _reranked(request, turn, body)
     return Response(answer, media_type="application/json")

@@ -14,9 +14,10 @@ from app.api import search_schemas as schemas
 from app.api.answering import BODY_PROBLEMS, check_limit, wrong_ranker
 from app.api.direct import DirectRoute
 from app.api.pages import MixedPages, Page, cursor, read_cursor, refused
-from app.api.participation import CHAMPION, OVERRIDABLE, Participation, Turn
+from app.api.participation import OVERRIDABLE, Participation
 from app.api.schemas import condition_on
 from app.api.telling import note
+from app.api.turns import CHAMPION, Turn
 from app.api.waiting import computed
 from app.bundle import Fusion
 from app.experiments.interleaving import Interleaved
@@ -99,9 +100,9 @@ async def search(
             return release.engine.search(question)
 
     if page is None:
-        turn: Turn[Release, Found] | None = await participation.ranked(assigned, live, champion, _searches, ask)
+        turn: Turn[Release, Found] | None = await participation.turns.ranked(assigned, live, champion, _searches, ask)
     else:
-        turn = await participation.continued(page.releases, assigned, live, _searches, ask)
+        turn = await participation.turns.continued(page.releases, assigned, live, _searches, ask)
     if turn is None:
         assert page is not None
         raise refused(f"the page before was of release {' and '.join(page.releases)}; begin at the top, without after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from app.experiments.interleaving.drafts import balanced, team_draft
 from app.experiments.interleaving.interleaved import METHODS, Interleaved, Method, first_unlike
 from app.experiments.interleaving.optimisation import optimised
 
-__all__ = ["METHODS", "Interleaved", "Method", "credit", "interleave"]
+__all__ = ["METHODS", "Interleaved", "Method", "credit", "interleave", "mixed"]
 
 _METHODS = {"team-draft": team_draft, "balanced": balanced, "optimised": optimised}
 
@@ -32,3 +33,16 @@ def interleave(
     assert k >= 1 and len(rankings) >= 2
     assert method == "team-draft" or len(rankings) == 2, f"{method} mixes two rankers"
     return _METHODS[method]([first_unlike(ranking, k) for ranking in rankings], k, rng)
+
+
+def mixed(method: Method, rankings: Sequence[Sequence[Hashable]], k: int, seed: str) -> Interleaved:
+    """Several rankings as one.
+
+    Args:
+        method: how.
+        rankings: ids, best first, of each variant.
+        k: how many items to answer.
+        seed: what chance depends on, the request's id, so that it can be told again.
+    """
+    number = int.from_bytes(blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return interleave(rankings, k, np.random.default_rng(number), method)
