@@ -172,7 +172,7 @@ def _answer(kind: Kind, **limits: float) -> bytes:
 
 
 _DETAILS = {
-    400: "what arrived is not HTTP/1.1 as the service speaks it, with one Host",
+    400: "what arrived is not HTTP/1.1, or does not name one Host",
     408: "the request was not complete after {seconds:g} s (IRGAN_RECEIVE_SECONDS)",
     413: "far more than {body} bytes arrived, which is this service's limit for a body; send less in one request",
     431: "the request line and the headers are longer than {head} bytes",

@@ -242,8 +242,9 @@ def _column(column: pd.Series, known: str | None) -> _Column:
 
 
 def _kind_of_lists(lists: pd.Series) -> str:
-    """By their first value: all have one type, in a bundle's table and in what is put."""
-    match next((value for values in lists for value in values if value is not None), None):
+    """By their first value: all have one type, in a bundle's table and in what is put, where one value may stand alone too."""
+    values = (value for one in lists for value in (one if isinstance(one, list | tuple | np.ndarray) else [one]))
+    match next((value for value in values if value is not None), None):
         case bool() | np.bool_():
             return "list of true or false"
         case int() | float() | np.number():

@@ -95,6 +95,12 @@ def world(folder: Path, **environment: str) -> Iterator[World]:
         assert process.poll() is None, "the service has ended"
 
 
+def memory(pid: int) -> float:
+    """MiB that a process has in memory."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+
+
 def _fill(made: World) -> None:
     variants = [{"name": "control", "release": "champion"}, {"name": "treatment", "release": "challenger"}]
     experiment = {"name": RUNNING, "variants": variants}

@@ -271,3 +271,20 @@ def test_a_store_that_cannot_be_read_keeps_no_release_from_answering(settings, t
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 3  # of keys, of its items and of experiments, not at every try
     assert "changed of its items cannot be answered: StoreUnusable" in caplog.text
+
+
+@pytest.mark.parametrize("first", [[], [None], ["a"], [1.5], [True]])
+@pytest.mark.parametrize("second", ["a", 1.5, True])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_items_of_one_request_that_disagree_about_a_new_field_are_refused_or_fit(client, first, second, is_reversed):
+    """A list in one and a single value in the other: of one type they fit, else it is said what does not."""
+    values = [second, first] if is_reversed else [first, second]
+    items = [{"id": f"new-{n}", "text": "ice", "metadata": {"odd": value}} for n, value in enumerate(values)]
+    answer = client.request("PUT", "/v1/items", json={"items": items})
+    assert answer.status_code in (200, 422), answer.text
+    if answer.status_code == 422:
+        assert "does not fit" in answer.json()["detail"]
+    else:
+        found = client.post("/v1/search", json={"query": "ice", "filters": {"odd": second}})
+        assert found.status_code == 200 and len(found.json()["items"]) >= 1
+        client.request("DELETE", "/v1/items", json={"ids": ["new-0", "new-1"]})
