@@ -35,6 +35,7 @@ from app.bundle import (
     VectorModel,
     Vocabulary,
 )
+from tests.object_store import ObjectStore, object_store
 from tests.postgres import new_database, postgres_server
 
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -51,6 +52,22 @@ def data_dir() -> Path:
     if not (folder / "movielens-100k" / "u.data").is_file():
         pytest.skip(f"no public data sets in {folder}; set IRGAN_DATA_DIR to a folder that has movielens-100k/u.data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[ObjectStore]:
+    """A server that speaks S3; skips where none is installed."""
+    with object_store() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The server, reached through the environment, and a prefix of its own for each test."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.new_prefix()
+    return s3_server
 
 
 @pytest.fixture(scope="session")

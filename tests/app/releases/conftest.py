@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.releases import KeptReleases, ReleaseStore
 from app.releases.remote import RemoteReleases
-from tests.object_store import ObjectStore, object_store
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[ObjectStore]:
-    with object_store() as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    """The server, reached through the environment, and a prefix of its own for each test."""
-    for name, value in s3_server.environment.items():
-        monkeypatch.setenv(name, value)
-    s3_server.new_prefix()
-    return s3_server
+from tests.object_store import ObjectStore
 
 
 @pytest.fixture
