@@ -23,7 +23,7 @@ from tests.conftest import WORDS, make_draft, make_rerank_draft, make_search_dra
 SlotName = Literal["champion", "search", "rerank"]
 SLOTS: tuple[SlotName, ...] = ("champion", "search", "rerank")
 VERSIONS = 4
-NUM_FEATURES, NUM_CANDIDATES, NUM_HISTORY, NUM_BATCH = 5, 12, 10, 5
+NUM_FEATURES, NUM_CANDIDATES, NUM_HISTORY, NUM_BATCH, NUM_EVENTS = 5, 12, 10, 5, 10
 Answer = list[tuple[str, str, float]]
 """Id, title and score, best first."""
 
@@ -196,7 +196,7 @@ def _events(rng: random.Random, stage: Stage) -> Question:
             "item": f"i{rng.randrange(stage.num_items)}",
             "position": 1 + place,
         }
-        for place in range(10)
+        for place in range(NUM_EVENTS)
     ]
     return Question("events", "champion", "POST", "/v1/events", json.dumps({"events": events}))
 
