@@ -111,7 +111,9 @@ class Participation:
             fallback: what ranked instead of the ranker, if anything did.
             mixed: how several answers became one.
         """
-        state = request.scope["state"]
+        milliseconds = turn.milliseconds
+        if milliseconds is None:
+            milliseconds = (perf_counter() - request.scope["state"]["started"]) * 1e3
         part, unit, is_override = (_NOBODY, None, False) if turn.assigned is None else turn.assigned
         self._impressions.record(
             Impression(
@@ -128,7 +130,7 @@ class Participation:
                 revision=part.revision,
                 release=turn.release.name,
                 fallback=CHAMPION if turn.is_fallback else fallback,
-                milliseconds=(perf_counter() - state["started"]) * 1e3,
+                milliseconds=milliseconds,
                 items=orjson.dumps(items).decode(),
                 teams=None if mixed is None else orjson.dumps(mixed.as_json()).decode(),
             )

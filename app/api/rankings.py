@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import faiss
@@ -117,8 +118,10 @@ async def recommend(
         with span("rank", release=release.name, questions=len(numbers)):
             return _rank_all(release, [_without_deleted(release, questions[number]) for number in numbers])
 
-    turns = await computed(participation.turns.ranked_together, assigned, live, champion, _recommends, ask)
-    request_id = request.scope["state"]["request_id"]
+    state = request.scope["state"]
+    rank = partial(participation.turns.ranked_together, began=state["started"])
+    turns = await computed(rank, assigned, live, champion, _recommends, ask)
+    request_id = state["request_id"]
     answers = [
         _encoded(request, turn, _Told("recommendations", f"{request_id}-{number}", one.k, one.user, one.session))
         for number, (turn, one) in enumerate(zip(turns, body.requests, strict=True))

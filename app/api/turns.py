@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from app.api.metrics import Metrics
@@ -31,11 +32,13 @@ class Turn(Generic[Wanted, Answer]):
         assigned: the part in an experiment, if any.
         answers: of the release that answered, one; of all variants in their order where they are to be mixed.
         is_fallback: whether the champion answered in a variant's place.
+        milliseconds: of a question that was asked together with others, its part of the time that they took; None of one by itself.
     """
 
     assigned: Assigned | None
     answers: Sequence[tuple[Wanted, Answer]]
     is_fallback: bool = False
+    milliseconds: float | None = None
 
     @property
     def release(self) -> Wanted:
@@ -133,8 +136,10 @@ class Turns:
         champion: Wanted,
         suits: Callable[[Release], bool],
         ask: Callable[[Any, list[int]], Sequence[Answer]],
+        *,
+        began: float,
     ) -> list[Turn[Wanted, Answer]]:
-        """The same for several questions: each release is asked once, for all that it is to answer.
+        """The same for several questions: each release is asked once, for all that it is to answer; where it fails, for fewer at a time.
 
         Args:
             assigned: of each question.
@@ -142,6 +147,10 @@ class Turns:
             champion: what answers outside of experiments.
             suits: whether a release answers this kind of question.
             ask: asks a release the questions with these numbers.
+            began: when the questions came, by `perf_counter`.
+
+        Raises:
+            Exception: whatever `ask` raises of the champion.
         """
         plans: list[Sequence[Any]] = []
         errors: dict[int, Exception] = {}
@@ -151,26 +160,36 @@ class Turns:
             except _NotReady as error:
                 plans.append([champion])
                 errors[number] = error
-        found: dict[int, dict[int, Answer]] = {}
+        found: dict[int, dict[int, Answer]] = {id(champion): {}}
+        seconds = [0.0] * len(assigned)
+
+        def have_answered(release: Any, numbers: list[int]) -> None:
+            started = perf_counter()
+            if release is champion:
+                answers = dict(zip(numbers, ask(release, numbers), strict=True))
+            else:
+                answers = _answered_in_parts(ask, release, numbers, errors)
+            found.setdefault(id(release), {}).update(answers)
+            each = (perf_counter() - started) / len(numbers)
+            for number in numbers:
+                seconds[number] += each
+
         for release in {id(release): release for plan in plans for release in plan}.values():
-            numbers = [number for number, plan in enumerate(plans) if any(release is one for one in plan)]
-            try:
-                found[id(release)] = dict(zip(numbers, ask(release, numbers), strict=True))
-            except Exception as error:
-                if release is champion:
-                    raise
-                errors |= dict.fromkeys(numbers, error)
+            have_answered(release, [number for number, plan in enumerate(plans) if any(release is one for one in plan)])
         again = [number for number, plan in enumerate(plans) if number in errors and champion not in plan]
-        champions = found.setdefault(id(champion), {})
         if again:
-            champions |= dict(zip(again, ask(champion, again), strict=True))
+            have_answered(champion, again)
         turns: list[Turn[Wanted, Answer]] = []
+        rest = (perf_counter() - began - sum(seconds)) / len(assigned)
         for number, (one, plan) in enumerate(zip(assigned, plans, strict=True)):
+            milliseconds = (seconds[number] + rest) * 1e3
             if one is not None and number in errors:
                 self._fell_back(one.part, champion, errors[number])
-                turns.append(Turn(one, ((champion, champions[number]),), is_fallback=True))
+                answers = [(champion, found[id(champion)][number])]
+                turns.append(Turn(one, answers, is_fallback=True, milliseconds=milliseconds))
             else:
-                turns.append(Turn(one, [(release, found[id(release)][number]) for release in plan]))
+                answers = [(release, found[id(release)][number]) for release in plan]
+                turns.append(Turn(one, answers, milliseconds=milliseconds))
         return turns
 
     def _releases(self, part: Part, live: LiveRelease, suits: Callable[[Release], bool]) -> list[Any]:
@@ -188,6 +207,24 @@ class Turns:
         if self._failed.get(variant) != kind:  # once, not at every answer, each of which may name another item
             logger.error("experiment %s, variant %s: the champion answers: %s: %s", part.experiment, part.variant, kind, error)
         self._failed[variant] = kind
+
+
+def _answered_in_parts(
+    ask: Callable[[Any, list[int]], Sequence[Answer]], release: Any, numbers: list[int], errors: dict[int, Exception]
+) -> dict[int, Answer]:
+    """The answers to those questions that a release can answer; of the others, the errors are noted.
+
+    Halves are asked by themselves until those that are to blame stand alone.
+    """
+    try:
+        return dict(zip(numbers, ask(release, numbers), strict=True))
+    except Exception as error:  # whatever it is, as in `ranked`
+        if len(numbers) == 1:
+            errors[numbers[0]] = error
+            return {}
+    half = len(numbers) // 2
+    first, second = (_answered_in_parts(ask, release, part, errors) for part in (numbers[:half], numbers[half:]))
+    return first | second
 
 
 class _NotReady(Exception):

@@ -51,7 +51,7 @@ class Impression:
         revision: of the allocation that assigned.
         release: what really answered.
         fallback: `champion` where the variant's release failed, `popularity` where nothing was known to rank by.
-        milliseconds: that the answer took.
+        milliseconds: that the answer took; of one among several questions, its part of their time.
         items: JSON list of their ids, best first.
         teams: JSON of what credits clicks, where answers were mixed.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from time import perf_counter, sleep
 
 import orjson
 import pytest
@@ -285,6 +286,56 @@ def test_the_champion_answers_for_a_release_that_fails(client, monkeypatch, capl
     assert len([record for record in caplog.records if "the champion answers" in record.getMessage()]) == 2  # a reason each
 
 
+def test_of_a_batch_only_the_questions_that_a_variant_cannot_answer_go_to_the_champion(client, monkeypatch):
+    """One user of the treatment breaks its release; the other questions of the batch are answered by their own variants."""
+    begin(client)
+    variants = {user: client.get(f"/v1/recommendations/{user}").json()["variant"] for user in USERS}
+    treated = [user for user, variant in variants.items() if variant == "treatment"]
+    release = client.app.state.live.find("sample/v2")
+    answer_all, asked = release.recommender.recommend_all, []
+
+    def fail(questions):
+        asked.append(len(questions))
+        if any(question.user == treated[1] for question in questions):
+            raise RuntimeError("out of order")
+        return answer_all(questions)
+
+    monkeypatch.setattr(release.recommender, "recommend_all", fail)
+    batch = client.post("/v1/recommendations", json={"requests": [{"user": user} for user in USERS]}).json()["answers"]
+    for user, answer in zip(USERS, batch, strict=True):
+        own = "sample/v2" if variants[user] == "treatment" and user != treated[1] else "sample/v1"
+        fallback = "champion" if user == treated[1] else None
+        assert (answer["variant"], answer["release"], answer["fallback"]) == (variants[user], own, fallback)
+        assert [item["id"] for item in answer["items"]] == ranking(client, own, user)
+    assert len(treated) > 3 and asked[0] == len(treated) and len(asked) <= 2 * len(treated)
+    fallen = [(row.unit, row.variant) for row in rows(client) if row.fallback == "champion"]
+    assert fallen == [(treated[1], "treatment")]
+
+
+def test_the_time_of_a_batch_is_shared_out_by_who_took_it(client, monkeypatch):
+    """The treatment's release takes 0.2 s for its questions; the control's share of that is nothing."""
+    begin(client)
+    variants = {user: client.get(f"/v1/recommendations/{user}").json()["variant"] for user in USERS}
+    treated = [user for user, variant in variants.items() if variant == "treatment"]
+    release = client.app.state.live.find("sample/v2")
+    answer_all = release.recommender.recommend_all
+
+    def slowly(questions):
+        sleep(0.2)
+        return answer_all(questions)
+
+    monkeypatch.setattr(release.recommender, "recommend_all", slowly)
+    before = perf_counter()
+    client.post("/v1/recommendations", json={"requests": [{"user": user} for user in USERS]}).raise_for_status()
+    took = (perf_counter() - before) * 1e3
+    milliseconds = {row.unit: row.milliseconds for row in rows(client) if "-" in row.request_id}
+    assert 200 < sum(milliseconds.values()) <= took
+    for user, variant in variants.items():
+        slow = 200 / len(treated) if variant == "treatment" else 0.0
+        assert slow < milliseconds[user] < slow + (took - 200)
+    assert len({milliseconds[user] for user in treated}) == 1
+
+
 def test_the_same_failure_with_other_words_at_every_answer_is_logged_once(client, monkeypatch, caplog):
     begin(client)
     variants = {user: client.get(f"/v1/recommendations/{user}").json()["variant"] for user in USERS}
@@ -360,3 +411,49 @@ def test_the_description_shows_what_an_experiment_looks_like(client):
     body = paths["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
     assert client.post("/v1/experiments", json=body["examples"]["ab"]["value"]).status_code == 201
     assert set(paths["/v1/experiments/{name}/start"]["post"]["responses"]) >= {"200", "404", "409", "422", "503"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "location"),
+    [
+        ("PATCH", "", {"weights": {"other": 1}}, "body.weights.other"),
+        ("PATCH", "", {"overrides": {"u1": "other", "u2": "control"}}, "body.overrides.u1"),
+        ("POST", "/conclude", {"winner": "other", "reason": "why not"}, "body.winner"),
+    ],
+)
+def test_a_change_that_names_no_variant_is_told_where(client, method, path, body, location):
+    begin(client)
+    problem = check(client.request(method, f"/v1/experiments/test{path}", json=body), 422, "invalid-change")
+    assert [fault["location"] for fault in problem["errors"]] == [location]
+
+
+@pytest.mark.parametrize(
+    ("changes", "location", "words"),
+    [
+        ({"name": "History or popular"}, "body.name", "expected 1 to 100 lower-case letters, digits"),
+        ({"variants": [{"name": "a", "release": "A/B/C"}, {"name": "b", "release": "b"}]}, "body.variants.0.release", "expected a release NAME/VERSION or a slot"),
+        ({"primary": {"name": "A b", "event": "click"}}, "body.primary.name", "expected 1 to 50 lower-case letters"),
+        ({"primary": {"name": "a", "event": "Click"}}, "body.primary.event", "expected 1 to 50 lower-case letters"),
+        ({"colour": "red"}, "body.colour", "there is no such field here"),
+    ],
+)  # fmt: skip
+def test_what_a_definition_may_not_hold_is_told_in_words(client, changes, location, words):
+    definition = {"name": "test", "variants": [{"name": "a", "release": "champion"}, {"name": "b", "release": "challenger"}]}
+    problem = check(client.post("/v1/experiments", json={**definition, **changes}), 422, "invalid-request")
+    (fault,) = [fault for fault in problem["errors"] if fault["location"] == location]
+    assert fault["message"].startswith(words)
+
+
+def test_every_pattern_of_a_definition_has_words(client):
+    """Those that are told by regular expressions alone help nobody."""
+
+    def patterns(part):
+        if isinstance(part, dict):
+            yield from [part["pattern"]] if isinstance(part.get("pattern"), str) else []
+            part = list(part.values())
+        for inner in part if isinstance(part, list) else []:
+            yield from patterns(inner)
+
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    found = {one for name in ("Experiment-Input", "Variant", "Metric") for one in patterns(schemas[name])}
+    assert len(found) >= 4 and found <= problems._PATTERNS.keys()
