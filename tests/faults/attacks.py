@@ -180,6 +180,10 @@ def _other_index(factory: str, dim: int, num_items: int, metric: int = faiss.MET
     def attack(folder: Path) -> None:
         vectors_ID = np.random.default_rng(0).normal(size=(num_items, dim)).astype(np.float32)
         index = faiss.index_factory(dim, factory, metric)
+        inner = faiss.downcast_index(index)
+        for part in (inner, getattr(inner, "pq", None)):  # so few vectors are no mistake here
+            if hasattr(part, "cp"):
+                part.cp.min_points_per_centroid = 1
         index.train(vectors_ID)
         if "IDMap" in factory:
             index.add_with_ids(vectors_ID, 10**9 + np.arange(num_items))

@@ -28,11 +28,13 @@ class SmallDisk:
     seen: Path
     within: tuple[str, ...]
 
-    def fill(self) -> None:
-        """Leave not a byte."""
+    def fill(self, *, leaving: int = 0) -> None:
+        """Leave not a byte, or some."""
         with (self.seen / "filler").open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(2**16))
+        with (self.seen / "filler").open("r+b") as file:
+            file.truncate(max(0, file.seek(0, 2) - leaving))
 
     def clear(self) -> None:
         """Make room again."""
