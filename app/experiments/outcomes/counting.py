@@ -117,15 +117,22 @@ def _halves(
         rows = np.flatnonzero(counts_E)
         time_C, unit_C, value_C = events.time_E[rows], events.unit_E[rows], events.value_E[rows]
         answer_C, session_C, item_C = events.answer_E[rows], events.session_E[rows], events.item_E[rows]
+    if metric.per == "session":
+        is_unnamed_C = (session_C < 0) & (answer_C >= 0)
+        session_C[is_unnamed_C] = answers.session_A[answer_C[is_unnamed_C]]
+        named = np.flatnonzero(session_C >= 0)  # what is of no session is in neither half
+        time_C, unit_C, value_C, answer_C, session_C, item_C = (
+            column[named] for column in (time_C, unit_C, value_C, answer_C, session_C, item_C)
+        )
     if metric.of == "value":
         kept = np.flatnonzero(~np.isnan(value_C))
         amount_C = value_C
     elif metric.of == "count":
-        kept = _first(np.where((answer_C >= 0) & (item_C >= 0), 0, 1 + np.arange(len(rows))), unit_C, answer_C, item_C)
-        amount_C = np.ones(len(rows))
+        kept = _first(np.where((answer_C >= 0) & (item_C >= 0), 0, 1 + np.arange(len(unit_C))), unit_C, answer_C, item_C)
+        amount_C = np.ones(len(unit_C))
     else:
         kept = _first_of_any(metric, unit_C, answer_C, session_C)
-        amount_C = np.ones(len(rows))
+        amount_C = np.ones(len(unit_C))
     numerator = Increments.of(time_C[kept], unit_C[kept], amount_C[kept].astype(np.float64))
     if metric.per == "unit":
         return numerator, None

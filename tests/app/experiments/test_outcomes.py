@@ -79,6 +79,24 @@ def test_all_metrics_of_a_small_experiment(database):
     assert outcomes.units.propensity_N.tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("of", "expected"), [("value", {"u1": [7.0, 2.0]}), ("count", {"u1": [3.0, 2.0]}), ("any", {"u1": [2.0, 2.0]})]
+)
+def test_per_session_only_what_is_of_a_session_counts(database, of, expected):
+    """A purchase of 4 in a session; of 2 after an answer in it, and of 1 after an answer in another; of 100 and 200 in none."""
+    metric = Metric(name="test", event="conversion", of=of, per="session")
+    story = Story(definition(primary=metric))
+    first = story.answer("u1", "a", 1, session="s1")
+    second = story.answer("u1", "a", 2, session="s2")
+    nowhere = story.answer("u1", "a", 3)
+    story.event("conversion", 4, user="u1", value=4.0, session="s1")
+    story.event("conversion", 5, request_id=first, value=2.0)
+    story.event("conversion", 6, request_id=second, value=1.0)
+    story.event("conversion", 7, user="u1", value=100.0)
+    story.event("conversion", 8, request_id=nowhere, value=200.0)
+    assert per_unit(read(database, story), metric) == expected
+
+
 def test_a_metric_is_known_as_it_was_at_any_time(database):
     story = Story(ALL)
     first = story.answer("u1", "a", 1)
