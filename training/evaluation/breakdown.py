@@ -21,13 +21,22 @@ LISTED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupDifference:
-    """One ranker against another on one metric for a group of users; not tested, so the interval alone tells."""
+    """One ranker against another on one metric for a group of users; not tested, so the interval alone tells.
+
+    Attributes:
+        metric: its name.
+        ranker, against: `difference` is the one's mean minus the other's.
+        difference: over the group's users.
+        interval: of it; None where there is none.
+        problem: why there is none.
+    """
 
     metric: str
     ranker: str
     against: str
     difference: float
-    interval: Interval
+    interval: Interval | None
+    problem: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -36,7 +45,8 @@ class GroupDifference:
             "ranker": self.ranker,
             "against": self.against,
             "difference": self.difference,
-            "interval": [self.interval.low, self.interval.high],
+            "interval": None if self.interval is None else [self.interval.low, self.interval.high],
+            "problem": self.problem,
         }
 
 
@@ -103,7 +113,10 @@ def activity_groups(
         mine = group_U == group
         columns = [rounded_difference(values[a][metric][mine], values[b][metric][mine]) for metric, a, b in keys]
         differences_UM = np.stack(columns, axis=1)
-        intervals = mean_intervals(differences_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
+        intervals: Sequence[Interval | None] = [None] * len(keys)
+        problem = "of one user nobody knows how far another would be" if len(differences_UM) < 2 else None
+        if problem is None:
+            intervals = mean_intervals(differences_UM, seed=seed, num_resamples=num_resamples, level=level, method=method)
         found.append(
             ActivityGroup(
                 fewest=int(num_positives_U[mine].min()),
@@ -111,7 +124,9 @@ def activity_groups(
                 num_users=int(np.count_nonzero(mine)),
                 means={name: {metric: float(own[metric][mine].mean()) for metric in metrics} for name, own in values.items()},
                 differences=[
-                    GroupDifference(metric=metric, ranker=a, against=b, difference=float(mean), interval=interval)
+                    GroupDifference(
+                        metric=metric, ranker=a, against=b, difference=float(mean), interval=interval, problem=problem
+                    )
                     for (metric, a, b), mean, interval in zip(keys, differences_UM.mean(axis=0), intervals, strict=True)
                 ],
             )

@@ -23,7 +23,14 @@ def test_users_are_cut_into_quarters_by_what_they_liked() -> None:
     interval = groups[2].differences[0].interval
     assert (interval.low, interval.high) == pytest.approx((0.1, 0.2))
     assert groups[3].as_json()["differences"] == [
-        {"metric": "AP", "ranker": "a", "against": "b", "difference": pytest.approx(-0.05), "interval": [-0.1, 0.0]}
+        {
+            "metric": "AP",
+            "ranker": "a",
+            "against": "b",
+            "difference": pytest.approx(-0.05),
+            "interval": [-0.1, 0.0],
+            "problem": None,
+        }
     ]
     assert (groups[0].name, groups[3].as_json()["positives"]) == ("1–2", [50, 60])
 
@@ -32,6 +39,16 @@ def test_users_who_liked_equally_many_are_never_torn_apart() -> None:
     values = {name: {"AP": np.zeros(9)} for name in ("a", "b")}
     groups = activity_groups(values, np.array([3] * 8 + [9]), metrics=("AP",), pairs=[("a", "b")], **DRAWN)
     assert [(group.name, group.num_users) for group in groups] == [("3", 8), ("9", 1)]
+
+
+def test_a_group_of_one_user_has_no_interval_and_says_why() -> None:
+    """Resampled, a single difference is always itself: the interval had no width, as if it were certain."""
+    values = {"a": {"AP": np.arange(9) / 10}, "b": {"AP": np.zeros(9)}}
+    groups = activity_groups(values, np.array([3] * 8 + [9]), metrics=("AP",), pairs=[("a", "b")], **DRAWN)
+    many, one = (group.as_json()["differences"][0] for group in groups)
+    assert (many["problem"], many["interval"][0] < many["difference"] < many["interval"][1]) == (None, True)
+    assert (one["difference"], one["interval"]) == (0.8, None)
+    assert "one user" in one["problem"]
 
 
 def test_items_are_cut_by_the_likes_of_all_more_popular_ones() -> None:
