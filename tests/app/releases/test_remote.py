@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,9 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from app.bundle import BundleNotFound, read_bundle, write_rerank
+from app.cli import app
 from app.errors import ExtraMissing
+from app.experiments.definition import Experiment
+from app.experiments.errors import ReleaseUnsuitable
+from app.experiments.rankers import resolved
 from app.releases import (
     KeptReleases,
     ReleaseConflict,
@@ -302,6 +308,56 @@ def test_an_endpoint_that_does_not_answer_is_an_error_in_one_line(s3, tmp_path, 
         with pytest.raises(ReleasesUnreachable, match=rf"{s3.url} cannot be reached now") as error:
             act()
         assert "\n" not in str(error.value)
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_not_waited_for(s3, tmp_path, monkeypatch):
+    monkeypatch.setattr(objects, "_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        away = RemoteReleases(s3.url, tmp_path / "cache")
+        for act in (away.slots, away.published, lambda: away.rollback("champion")):
+            with pytest.raises(ReleasesUnreachable, match=r"cannot be reached now \(FSTimeoutError\)"):
+                act()
+
+
+def test_commands_work_on_an_address_as_on_a_folder(s3, tmp_path):
+    """What is told is the same but for the place; errors are one line and an exit code."""
+    for version in ("v1", "v2", "v3"):
+        written(tmp_path, version)
+    environment = {"IRGAN_RELEASES": s3.url, "IRGAN_RELEASES_CACHE": str(tmp_path / "cache")}
+
+    def told(*arguments: str) -> str:
+        done = CliRunner().invoke(app, list(arguments), env=environment, catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.output
+
+    for version in ("v1", "v2", "v3"):
+        path = str(tmp_path / "drafts-0" / "features" / version)
+        assert told("publish", path) == f"features/{version} is published in slot champion of {s3.url}\n"
+    assert told("rollback") == f"slot champion of {s3.url} is back at features/v2\n"
+    assert told("promote", "features/v3", "--to", "challenger") == f"slot challenger of {s3.url} points to features/v3\n"
+    table = [line.split() for line in told("releases").splitlines()]
+    assert [(line[0], line[-1]) for line in table[2:]] == [("features/v2", "champion"), ("features/v3", "challenger")]
+    assert "rollback  features/v2" in told("releases", "--history", "champion")
+    assert told("releases", "prune", "--keep", "0", "--without-store").startswith("no release deleted")
+    assert told("releases", "--releases", f"{s3.url}/other").startswith(f"nothing is published in {s3.url}/other; publish")
+
+
+def test_variants_of_experiments_are_found_by_their_manifests_alone(remote, tmp_path, monkeypatch):
+    """No bundle is fetched to start an experiment."""
+    for version in ("v1", "v2"):
+        remote.publish(written(tmp_path, version), "champion")
+    definition = Experiment.model_validate(
+        {
+            "name": "test",
+            "surface": "rerank",
+            "variants": [{"name": "a", "release": "champion"}, {"name": "b", "release": "features/v1"}],
+        }
+    )
+    monkeypatch.setattr(Objects, "fetch", None)
+    assert resolved(definition, remote, {}) == {"a": "features/v2", "b": "features/v1"}
+    with pytest.raises(ReleaseUnsuitable, match=r"variant 'a': there is no release features/v9 in s3://"):
+        resolved(definition, remote, {"a": "features/v9"})
 
 
 def test_a_change_that_is_none_is_named_and_cured_by_deleting_it(remote, tmp_path):
