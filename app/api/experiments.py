@@ -17,6 +17,7 @@ from app.api.direct import DirectRoute
 from app.api.participation import Participation
 from app.api.problems import documented
 from app.experiments.definition import Experiment
+from app.experiments.errors import ChangeInvalid
 from app.experiments.kept import KeptExperiment
 from app.experiments.lifecycle import Experiments
 
@@ -119,6 +120,14 @@ async def conclude_experiment(request: Request, name: NameInPath, body: Annotate
 
 async def _told(request: Request, change: Callable[[Experiments], KeptExperiment], *, status: int = 200) -> Response:
     """Change something, act on it in this process, and tell what it is now."""
+    try:
+        return await _changed(request, change, status)
+    except ChangeInvalid as error:  # what is wrong stood in the body
+        places = [(f"body.{place}" if place else "body", message) for place, message in error.problems]
+        raise ChangeInvalid(str(error), places) from error
+
+
+async def _changed(request: Request, change: Callable[[Experiments], KeptExperiment], status: int) -> Response:
     experiments: Experiments = request.app.state.experiments
     participation: Participation = request.app.state.participation
     changed = await asyncio.to_thread(change, experiments.for_somebody(asked_by(request)))

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import get_args
 
 import orjson
@@ -19,6 +19,8 @@ from app.retrieval import Place
 
 _DEEPEST = 2**62
 """Ranks from here on do not fit into the numbers that are computed with."""
+MOST_PAGES = 1000
+"""Of a mixed ranking: each page mixes all those before it once more. Their cursors stay within what `after` may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class MixedPages:
         return replace(self, sizes=(*self.sizes, k))
 
     @property
+    def is_last(self) -> bool:
+        """Whether no other page follows, whatever is left."""
+        return len(self.sizes) >= MOST_PAGES
+
+    @property
     def depth(self) -> int:
         """How many items all pages have."""
         return sum(self.sizes)
@@ -84,7 +91,7 @@ def cursor(page: Page, body: SearchBody) -> str:
         where = [page.place.score, page.place.id, page.place.row, page.place.rank]
     else:
         assert page.pages is not None
-        where = [page.pages.method, page.pages.seed, list(page.pages.sizes)]
+        where = [page.pages.method, page.pages.seed, [[k, len(list(same))] for k, same in groupby(page.pages.sizes)]]
     content = orjson.dumps([page.releases, _digest(body), *where])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
@@ -114,9 +121,14 @@ def refused(message: str) -> QueryInvalid:
 
 def _page(releases: tuple[str, ...], where: list[object]) -> Page:
     if len(where) == 3:
-        method, seed, sizes = where
-        if method not in get_args(Method) or not isinstance(sizes, list) or not all(type(k) is int and k > 0 for k in sizes):
+        method, seed, runs = where
+        if method not in get_args(Method) or not isinstance(runs, list):
             raise ValueError("these are no pages")
+        if not all(type(number) is int and number > 0 for k, times in runs for number in (k, times)):
+            raise ValueError("pages have sizes, and are so and so many")
+        if sum(times for _, times in runs) >= MOST_PAGES:
+            raise ValueError("no mixed ranking has so many pages")
+        sizes = [k for k, times in runs for _ in range(times)]
         if not 2 <= len(releases) <= (MOST_VARIANTS if method == "team-draft" else 2):
             raise ValueError("no experiment mixes so many")
         return Page(releases, pages=MixedPages(method, str(seed), tuple(sizes)))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -203,17 +204,34 @@ def invalid(error: ValidationError, place: str) -> QueryInvalid:
 def faults_of(error: ValidationError, place: str) -> list[tuple[str, str]]:
     """Where something is wrong, and how."""
     faults = []
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
+    for found in error.errors(include_url=False, include_input=False):
         location = ".".join(map(str, (place, *(part for part in found["loc"] if part not in _TAGS))))
-        is_no_object = found["type"] in _NO_OBJECT
-        faults.append((location, "expected an object" if is_no_object else found["msg"].removeprefix("Value error, ")))
+        faults.append((location, _words(found)))
     return faults
+
+
+def _words(found: ErrorDetails) -> str:
+    if found["type"] in _NO_OBJECT:
+        return "expected an object"
+    if found["type"] == "extra_forbidden":
+        return "there is no such field here; /openapi.json names those there are"
+    if found["type"] == "string_pattern_mismatch" and (words := _PATTERNS.get(found["ctx"]["pattern"])):
+        return f"expected {words}"
+    return found["msg"].removeprefix("Value error, ")
 
 
 _TAGS = ("one", "batch")
 """Pydantic names the branch of a union it took; callers do not know these names."""
 _NO_OBJECT = ("model_type", "model_attributes_type", "dict_type")
 """Pydantic's words for these are of Python, and name our classes."""
+_OF_NAMES = "lower-case letters, digits, dots, dashes and underscores, first of them a letter or a digit"
+_PATTERNS = {
+    "^[a-z0-9][a-z0-9._-]{0,99}$": f"1 to 100 {_OF_NAMES}",
+    "^[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99})?$": f"a release NAME/VERSION or a slot, each of {_OF_NAMES}",
+    "^[a-z0-9][a-z0-9-]{0,49}$": "1 to 50 lower-case letters, digits and dashes, first of them a letter or a digit",
+    "^[a-z][a-z0-9_-]{0,49}$": "1 to 50 lower-case letters, digits, dashes and underscores, first of them a letter",
+}
+"""What patterns of ours want, in words."""
 
 
 def documented(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:

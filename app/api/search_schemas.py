@@ -31,7 +31,7 @@ class SearchBody(AskedBy):
     """Of the hybrid; by default what the release was found to do best."""
     k: Whole = Field(default=10, ge=1, json_schema_extra=limited(maximum="max_k"))
     """How many documents."""
-    after: str | None = Field(default=None, max_length=4096)
+    after: str | None = Field(default=None, max_length=32_768)
     """`next` of the page before, everything else being the same. Documents that are added or deleted meanwhile neither repeat others nor hide them."""
     filters: dict[str, FieldFilter] = Field(default={}, max_length=50)
     """By field: a value, a list of values of which any will do, or a range `{"gte": …, "lte": …}`. All must hold."""
@@ -121,7 +121,7 @@ class SearchAnswer(BaseModel):
     facets: dict[str, list[FacetValue]]
     """By field, its most frequent values among the first 1,000 answers."""
     next: str | None
-    """What to send as `after` for the next page; null where this is the last."""
+    """What to send as `after` for the next page; null where this is the last. Rankings that an experiment mixes end after 1,000 pages."""
 
 
 class Candidate(Strict):

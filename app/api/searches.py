@@ -192,7 +192,8 @@ def _mixed(turn: Turn[Release, Found], pages: MixedPages) -> tuple[Interleaved, 
         places.append({engine.id(row): (engine, row, score) for row, score in zip(found.rows, found.scores, strict=True)})
     shown, has_more = pages.last([list(ranking) for ranking in places])
     chosen = [places[team][item] for item, team in zip(shown.items, shown.teams, strict=True)]
-    return shown, chosen, has_more or any(found.end is not None for _, found in turn.answers)
+    has_more = has_more or any(found.end is not None for _, found in turn.answers)
+    return shown, chosen, has_more and not pages.is_last
 
 
 def _engine(release: Release) -> SearchEngine:

@@ -169,7 +169,8 @@ class Experiments:
             if one.state != "running" or one.record.revision != revision or one.allocation is None:
                 return False
             new = one.allocation.with_weights(weights)
-            self._records.change(connection, one.record, "reallocate", allocation=new.as_json(), detail={"shares": new.shares})
+            allocation = None if new == one.allocation else new.as_json()
+            self._records.change(connection, one.record, "reallocate", allocation=allocation, detail={"shares": new.shares})
         return True
 
     def conclude(self, name: str, *, winner: str | None, reason: str) -> KeptExperiment:
@@ -188,7 +189,8 @@ class Experiments:
         with self._changing(name, "conclude", "running", "stopped") as (connection, one, _):
             variants = [variant.name for variant in one.definition.variants]
             if winner is not None and winner not in variants:
-                raise ChangeInvalid(f"{name!r} has no variant {winner!r}; there are {', '.join(variants)}, or none")
+                message = f"{name!r} has no variant {winner!r}; there are {', '.join(variants)}, or none"
+                raise ChangeInvalid(message, [("winner", message)])
             now = datetime.now(UTC)
             outcome = {"winner": winner, "reason": reason, "time": now.isoformat(), "report": report}
             self._records.change(
@@ -262,6 +264,12 @@ def _changed(
     if unknown:
         message = f"{definition.name!r} has no variant {unknown[0]!r}; there are {', '.join(_weights(definition))}"
         raise ChangeInvalid(message, [(f"weights.{unknown[0]}", message)])
+    names = _weights(definition)
+    wrong = [(unit, variant) for unit, variant in (overrides or {}).items() if variant is not None and variant not in names]
+    if wrong:
+        told = ", ".join(sorted({variant for _, variant in wrong}))
+        message = f"overrides name {told}; the variants are {', '.join(names)}"
+        raise ChangeInvalid(message, [(f"overrides.{unit}", f"there is no variant {variant!r}") for unit, variant in wrong])
     for variant in changed["variants"]:
         variant["weight"] = (weights or {}).get(variant["name"], variant["weight"])
     if traffic is not None:

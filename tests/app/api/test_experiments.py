@@ -9,6 +9,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from app.api import problems
 from app.bundle import write_bundle
 from app.main import create_app
 from app.releases import ReleaseStore
@@ -16,6 +17,7 @@ from app.settings import Settings
 from app.store import Database
 from app.store.tables import ASSIGNMENTS, IMPRESSIONS
 from tests.app.api.conftest import Client
+from tests.app.api.test_problems import check
 from tests.conftest import make_draft
 
 VARIANTS = [{"name": "control", "release": "champion"}, {"name": "treatment", "release": "sample/v2"}]

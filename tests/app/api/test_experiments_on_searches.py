@@ -9,8 +9,10 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from app.api.pages import MixedPages
+from app.api.pages import MOST_PAGES, MixedPages, Page, cursor, read_cursor
+from app.api.search_schemas import SearchBody
 from app.bundle import write_bundle, write_rerank, write_search
+from app.experiments.definition import MOST_VARIANTS
 from app.main import create_app
 from app.releases import ReleaseStore
 from app.settings import Settings
@@ -170,13 +172,23 @@ def test_mixed_pages_of_releases_that_are_gone_begin_anew(client):
 
 
 @pytest.mark.parametrize(
-    ("num_releases", "method", "sizes"),
-    [(2, "team-draft", [5, 10**9]), (21, "team-draft", [5]), (3, "balanced", [5]), (1, "team-draft", [5])],
+    ("num_releases", "method", "runs"),
+    [
+        (2, "team-draft", [[5, 1], [10**9, 1]]),
+        (2, "team-draft", [[5, 10**9]]),
+        (2, "team-draft", [[5, MOST_PAGES]]),
+        (2, "team-draft", [[5, 0]]),
+        (2, "team-draft", [5]),
+        (2, "team-draft", [[5, 1, 1]]),
+        (21, "team-draft", [[5, 1]]),
+        (3, "balanced", [[5, 1]]),
+        (1, "team-draft", [[5, 1]]),
+    ],
 )
-def test_places_of_mixed_pages_that_no_answer_gave_are_refused(client, num_releases, method, sizes):
+def test_places_of_mixed_pages_that_no_answer_gave_are_refused(client, num_releases, method, runs):
     """Whoever writes one by hand must not make the service draw a thousand million coins."""
     releases, digest, *_ = orjson.loads(base64.urlsafe_b64decode(search(client)["next"] + "=="))
-    place = [releases * num_releases, digest, method, "seed", sizes]
+    place = [releases * num_releases, digest, method, "seed", runs]
     after = base64.urlsafe_b64encode(orjson.dumps(place)).decode()
     refused = client.post("/v1/search", json={**QUERY, "after": after})
     assert refused.status_code == 422 and "body.after" in refused.text
@@ -188,6 +200,26 @@ def test_ranks_that_no_answer_gave_are_refused(client, rank):
     after = base64.urlsafe_b64encode(orjson.dumps([releases, digest, *place[:-1], rank])).decode()
     refused = client.post("/v1/search", json={**QUERY, "after": after})
     assert refused.status_code == 422 and "no place in a ranking" in refused.text
+
+
+def test_mixed_pages_end_and_say_so(client, monkeypatch):
+    """However much is left: the last page has no next one, where it would have had one before."""
+    begin(client, "search", "texts", "texts-2", kind="interleaving")
+    assert len(pages(client, 50, user="u1", k=1)) > 3
+    monkeypatch.setattr("app.api.pages.MOST_PAGES", 3)
+    found = pages(client, 50, user="u1", k=1)
+    assert len(found) == 3 and found[-1]["next"] is None
+
+
+def test_the_longest_place_is_taken_again():
+    """As many releases with the longest names as there can be, and a thousand pages that all have another size than the one before."""
+    body = SearchBody(query="ice")
+    sizes = tuple(999 + number % 2 for number in range(MOST_PAGES - 1))
+    releases = tuple(f"{number:0100}/{'v' * 100}" for number in range(MOST_VARIANTS))
+    page = Page(releases, pages=MixedPages("team-draft", "8f14e45fceea167a5a36dedd4bea2543", sizes))
+    text = cursor(page, body)
+    assert SearchBody(query="ice", after=text).after == text
+    assert read_cursor(text, body) == page
 
 
 def test_the_last_of_many_mixed_pages_takes_no_longer_than_its_depth_asks_for():
