@@ -139,12 +139,16 @@ def _write_arrays(draft: BundleDraft, folder: Path) -> None:
     if model.rescorer is not None:
         (folder / names.RESCORER).write_bytes(model.rescorer.graph.content())
     np.save(folder / names.POPULARITY, draft.popularity_I.astype(np.float32), allow_pickle=False)
-    seen = draft.seen
-    np.savez_compressed(folder / names.SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
+    write_seen(draft.seen, folder)
     write_item_table(draft.item_table, draft.items, folder)
     LexicalIndex.build(item_texts(draft.item_table), language=draft.language).write(folder)
     pd.DataFrame({"id": pd.Series(draft.users.ids, dtype="string")}).to_parquet(folder / names.USER_TABLE, index=False)
     faiss.write_index(draft.index, str(folder / names.ITEM_INDEX))
+
+
+def write_seen(seen: Histories, folder: Path) -> None:
+    """Write down what each known user has had."""
+    np.savez_compressed(folder / names.SEEN, allow_pickle=False, offsets=seen.offsets, items=seen.items, ratings=seen.ratings)
 
 
 def _manifest(

@@ -1,6 +1,6 @@
 """Nights that begin with the weights of the night before, beside nights that begin with nothing: MovieLens 100K in the order of its times.
 
-`python -m tests.bench.warm_start [--choose] [--seeds 3]`: what `irgan retrain` trains on nights that bring a twentieth of all events each; the
+`python -m tests.bench.warm_start [--choose] [--seeds 3] [--ranker vae]`: what `irgan retrain` trains on nights that bring a twentieth of all events each; the
 next tenth is what they are judged on. `--choose` tries lengths of warm starts on earlier nights, whose tests end before the first night that is reported.
 """
 
@@ -129,10 +129,10 @@ def _shown(num_epochs: int | None) -> str:
     return "from nothing" if num_epochs is None else f"warm, {num_epochs} epochs"
 
 
-def choose(seeds: int) -> str:
+def choose(seeds: int, cases: Sequence[Case] = CASES) -> str:
     """Means over the earlier nights for each length of a warm start; nDCG@10 chooses."""
     rows = []
-    for case in CASES:
+    for case in cases:
         by_seed = [nights(case, CHOOSING_NIGHTS, seed, TRIED) for seed in range(seeds)]
         for length in TRIED:
             found = [night for told in by_seed for night in told[length]]
@@ -141,10 +141,10 @@ def choose(seeds: int) -> str:
     return "\n".join(table(["ranker", "start", "nDCG@10 (, RMSE)"], rows))
 
 
-def warm(seeds: int = SEEDS) -> str:
+def warm(seeds: int = SEEDS, cases: Sequence[Case] = CASES) -> str:
     """The table for the docs."""
     rows = []
-    for case in CASES:
+    for case in cases:
         starts = (None, case.num_epochs)
         by_seed = [nights(case, NIGHTS, seed, starts) for seed in range(seeds)]
         for start in starts:
@@ -188,8 +188,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--choose", action="store_true", help="try lengths of warm starts on earlier nights")
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--ranker", choices=[case.ranker for case in CASES], help="one alone")
     options = parser.parse_args()
-    print(choose(options.seeds) if options.choose else warm(options.seeds))
+    cases = [case for case in CASES if options.ranker in {None, case.ranker}]
+    print((choose if options.choose else warm)(options.seeds, cases))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
-from app.bundle import RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of, write_manifest
+from app.bundle import Histories, RecommenderManifest, new_folder, read_bundle, read_manifest, sha256_of, write_manifest
+from app.bundle.manifest import FileEntry
+from app.bundle.recommender import write_seen
+from app.bundle.writing import SEEN
 from training.config import RankerConfig
 from training.data import Dataset, Split
 from training.jobs.retrain.config import CF_NADE, Ranker, RetrainConfig
@@ -107,22 +110,34 @@ def everything(dataset: Dataset) -> Split:
     return Split(dataset.name, "none", {}, data, data.where(data.user_rows < 0), dataset.item_table)
 
 
-def make_release(candidate: Path, target: Path, *, metrics: dict[str, Any], retraining: dict[str, Any]) -> Result:
-    """The bundle that is published: a candidate, whose manifest now says what was measured.
+def make_release(
+    candidate: Path, target: Path, *, seen: Histories, metrics: dict[str, Any], retraining: dict[str, Any]
+) -> Result:
+    """The bundle that is published: a candidate that knows all that people have had, and whose manifest says what was measured.
 
     Args:
         candidate: its folder.
         target: the folder to make; what an earlier process left there is replaced.
+        seen: of all events, those of the test part too; else people would be shown what they had just before it was made.
         metrics: see `Manifest`.
         retraining: what the manifest says of the run, under `training.retraining`.
     """
     shutil.rmtree(target, ignore_errors=True)
     manifest = read_manifest(candidate)
     assert isinstance(manifest, RecommenderManifest)
-    full = manifest.model_copy(update={"metrics": metrics, "training": {**manifest.training, "retraining": retraining}})
     with new_folder(target) as folder:
         for entry in manifest.files:
-            shutil.copyfile(candidate / entry.path, folder / entry.path)
+            if entry.path != SEEN:
+                shutil.copyfile(candidate / entry.path, folder / entry.path)
+        write_seen(seen, folder)
+        written = FileEntry(path=SEEN, size=(folder / SEEN).stat().st_size, sha256=sha256_of(folder / SEEN))
+        full = manifest.model_copy(
+            update={
+                "metrics": metrics,
+                "training": {**manifest.training, "retraining": retraining},
+                "files": [written if entry.path == SEEN else entry for entry in manifest.files],
+            }
+        )
         write_manifest(folder, full.model_dump_json(indent=2) + "\n")
         read_bundle(folder)
     return {"release": manifest.release, "manifest": sha256_of(target / _MANIFEST)}

@@ -290,6 +290,7 @@ class _Job:
         return make_release(
             self.run.path / source["bundle"],
             self.run.path / "release",
+            seen=dataset.interactions.histories(),
             metrics={} if self.config.publish.refit else measured,
             retraining=retraining,
         )
