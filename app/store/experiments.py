@@ -119,17 +119,19 @@ class ExperimentRecords:
         return [ExperimentChange(row.number, row.experiment, row.time, row.action, orjson.loads(row.detail)) for row in found]
 
     def allocated_at(self, name: str) -> datetime | None:
-        """When the allocation in force was made; None before the first start.
+        """When the allocation in force was made, or was last found to be right as it is; None before the first start.
 
         Raises:
             StoreUnusable: it cannot be read.
         """
         if not self.database.is_there:
             return None
-        wanted = select(ALLOCATIONS.c.time).where(ALLOCATIONS.c.experiment == name).order_by(ALLOCATIONS.c.revision.desc())
+        changes = EXPERIMENT_CHANGES.c
+        is_own = (changes.experiment == name) & (changes.action == "reallocate")
+        made = select(func.max(ALLOCATIONS.c.time)).where(ALLOCATIONS.c.experiment == name)
         with self.database.read() as connection:
-            found: datetime | None = connection.execute(wanted.limit(1)).scalar()
-        return found
+            times = [connection.execute(wanted).scalar() for wanted in (made, select(func.max(changes.time)).where(is_own))]
+        return max((time for time in times if time is not None), default=None)
 
     @contextmanager
     def exposures(

@@ -11,8 +11,8 @@ import pytest
 
 from app.experiments.kept import KeptExperiment
 from app.experiments.reallocating import Reallocations, weights_of
-from app.store import Event, Impression, insert_events, insert_impressions
-from app.store.tables import ALLOCATIONS
+from app.store import Event, ExperimentRecords, Impression, insert_events, insert_impressions
+from app.store.tables import ALLOCATIONS, EXPERIMENT_CHANGES
 from tests.app.experiments import stores
 from tests.app.experiments.service import Service, definition, publish
 
@@ -47,6 +47,9 @@ def let_time_pass(service, hours=2):
     with service.database.begin() as connection:
         for row in connection.execute(ALLOCATIONS.select()).all():
             earlier = ALLOCATIONS.update().where(ALLOCATIONS.c.revision == row.revision)
+            connection.execute(earlier.values(time=row.time - timedelta(hours=hours)))
+        for row in connection.execute(EXPERIMENT_CHANGES.select()).all():
+            earlier = EXPERIMENT_CHANGES.update().where(EXPERIMENT_CHANGES.c.number == row.number)
             connection.execute(earlier.values(time=row.time - timedelta(hours=hours)))
 
 
@@ -115,6 +118,23 @@ def test_of_processes_that_find_it_due_at_once_one_is_heard(services):
         done = list(pool.map(lambda follower: follower.follow(), followers))
     assert sorted(map(len, done)) == [0, 1]
     assert not followers[0]._reallocate("test")  # as one that looked before it was done, and comes after
+
+
+def test_shares_that_stay_are_no_new_allocation_and_are_looked_at_when_it_is_due_again(services):
+    """Services would have to read all exposures again for each allocation."""
+    first, second = services
+    begin(first)
+    before = first.experiments.get("test")
+    for _ in range(2):
+        visits(first, 10, {"control": 0.0, "treatment": 1.0})
+        let_time_pass(first)
+        assert reallocations(first).follow() == ["test"]
+        assert reallocations(first).follow() == reallocations(second).follow() == []
+        for service in services:
+            service.running.follow()
+    after = first.experiments.get("test")
+    assert list(ExperimentRecords(first.database).allocations("test")) == [before.allocated_in] == [after.allocated_in]
+    assert [change.action for change in first.experiments.history("test")] == ["create", "start", "reallocate", "reallocate"]
 
 
 def test_few_units_leave_shares_equal(services):
