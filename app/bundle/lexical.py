@@ -24,6 +24,8 @@ from app.bundle.manifest import Language
 
 POSTINGS = "lexical.npz"
 TERMS = "lexical.json"
+_MOST = 1e6
+"""A posting's weight is at most its idf, which is below log(N + 2): sums of what is less than this are finite."""
 
 
 class LexicalIndex:
@@ -158,7 +160,7 @@ class LexicalIndex:
             and bool(np.all(np.diff(starts) >= 0))
             and (not len(rows_P) or (rows_P.min() >= 0 and rows_P.max() < num_documents))
             and len(set(described["terms"])) == len(described["terms"])
-            and bool(np.all(np.isfinite(weights_P)))
+            and bool(np.all(np.abs(weights_P) < _MOST))
             and float(described["average_length"]) > 0
         )
         if not fits:

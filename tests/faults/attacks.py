@@ -485,7 +485,7 @@ HARMLESS = {
     "figures of other kinds", "figures deep in figures",
     # Unusual, but what it says is what is answered.
     "metadata of bytes", "metadata of numbers that are none", "metadata in metadata", "titles that are numbers",
-    "texts that are no texts", "weights without bounds", "vectors by columns", "vectors as long as can be", "an index of codes",
+    "texts that are no texts", "vectors by columns", "vectors as long as can be", "an index of codes",
     "queries of more", "candidates beyond all", "candidates without end", "lists beyond all", "more to look at than all",
     "edges in a circle", "tokens without bounds", "weights at the bounds",
     # No numbers come of it, so popularity answers.

@@ -104,13 +104,13 @@ def reset(port: int, phase: Phase, rng: random.Random) -> None:
 
 
 def test_connections_that_are_reset_at_every_point(releases, tmp_path):
-    """Two hundred of them, while others are answered as ever and nothing acknowledged is lost."""
-    resets(releases, tmp_path, 200)
+    """A hundred of them, while others are answered as ever and nothing acknowledged is lost."""
+    resets(releases, tmp_path, 100)
 
 
 @pytest.mark.soak
 def test_very_many_connections_that_are_reset_at_every_point(releases, tmp_path):
-    resets(releases, tmp_path, 20_000)
+    resets(releases, tmp_path, 3000)
 
 
 def resets(releases: Path, folder: Path, number: int) -> None:

@@ -141,7 +141,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("ending", ["csv", pytest.param("jsonl", marks=pytest.mark.soak), "parquet"])
+@pytest.mark.parametrize("ending", ["parquet", *(pytest.param(ending, marks=pytest.mark.soak) for ending in ("csv", "jsonl"))])
 def test_an_export_that_does_not_fit(disk, tmp_path, ending):
     """It says so, and the export before is still there."""
     store = f"sqlite:///{tmp_path}/irgan.db"
@@ -168,6 +168,7 @@ def fill_store(url: str) -> None:
     database.close()
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_log_that_cannot_be_written_harms_nobody(releases, tmp_path):
     """Nor does a stdout that nobody can be told on."""
@@ -184,6 +185,7 @@ def test_a_log_that_cannot_be_written_harms_nobody(releases, tmp_path):
         assert process.wait(30) == 0
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_stdout_that_cannot_be_written_keeps_nobody_from_asking(releases, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:

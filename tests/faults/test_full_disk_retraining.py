@@ -24,13 +24,14 @@ def test_a_retraining_on_a_full_disk(tmp_path: Path, room: int) -> None:
             shutil.copy(tmp_path / name, disk.seen / name)
         disk.fill(leaving=room * 1024)
         store = ReleaseStore(disk.seen / "releases")
-        done = irgan("retrain", disk.path / "config.toml", within=disk.within)
+        within = (*disk.within, "env", "--chdir", str(disk.path))
+        done = irgan("retrain", "config.toml", within=within)
         if done.returncode:
             assert done.returncode == 1, done.stderr
             assert "Traceback" not in done.stderr and "No space left" in done.stderr, done.stderr
             assert store.slots() == {}
         disk.clear()
-        done = irgan("retrain", disk.path / "config.toml", within=disk.within)
+        done = irgan("retrain", "config.toml", within=within)
         assert done.returncode == 0, done.stderr
         assert len(store.slots()) == 1
         (release,) = store.slots().values()

@@ -91,6 +91,7 @@ def assert_only(load: Load) -> None:
     assert {status for (path, status) in load.statuses if path == EVENTS} <= {200, 503}
 
 
+@pytest.mark.soak
 def test_a_service_that_starts_while_its_database_is_away(server, releases):
     """It ranks nothing before it knows whether there are keys, and does all once it knows."""
     with new_database(server) as url:

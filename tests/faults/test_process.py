@@ -45,6 +45,7 @@ def test_a_service_that_is_told_to_end_under_load(store, tmp_path, how):
     assert_kept(url, after, others="s")
 
 
+@pytest.mark.soak
 def test_signals_that_mean_nothing_to_it(store, tmp_path):
     """A pipe that broke does not end it."""
     url = f"sqlite:///{tmp_path}/irgan.db"
@@ -59,6 +60,7 @@ def test_signals_that_mean_nothing_to_it(store, tmp_path):
     assert_kept(url, load)
 
 
+@pytest.mark.soak
 def test_a_release_that_memory_does_not_suffice_for(store, tmp_path):
     """The one before goes on, and the other answers once there is memory again."""
     url = f"sqlite:///{tmp_path}/irgan.db"
@@ -81,6 +83,7 @@ def test_a_release_that_memory_does_not_suffice_for(store, tmp_path):
         assert process.poll() is None
 
 
+@pytest.mark.soak
 def test_a_live_release_whose_files_are_replaced_on_disk(store, tmp_path):
     """By others, by nothing, or deleted: what answers is what was loaded."""
     url = f"sqlite:///{tmp_path}/irgan.db"

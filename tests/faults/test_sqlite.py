@@ -35,6 +35,7 @@ def assert_only(load: Load, *statuses: int) -> None:
     assert {status for path, status in load.statuses if path == EVENTS} <= set(statuses)
 
 
+@pytest.mark.soak
 def test_a_file_that_another_process_locks(releases, file):
     """For longer than a writer waits: events and items are refused one by one, and searches do not wait behind them."""
     url = f"sqlite:///{file}"
@@ -81,6 +82,7 @@ def test_a_file_that_is_deleted_or_replaced(releases, file, tmp_path):
     assert_kept(url, replaced)
 
 
+@pytest.mark.soak
 def test_a_file_that_is_damaged(releases, file):
     """Refused until a whole one is put in its place, and then all goes on."""
     url = f"sqlite:///{file}"
