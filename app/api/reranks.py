@@ -65,6 +65,7 @@ async def rerank(
     settings: Settings = request.app.state.settings
     check_limit(settings, len(body.candidates), "max_candidates", "body.candidates")
     check_limit(settings, len(body.query or ""), "max_query", "body.query")
+    check_limit(settings, body.k or 1, "max_candidates", "body.k")
     live: LiveRelease = request.app.state.live_rerank
     by_features = body.candidates[0].features is not None
     if by_features:

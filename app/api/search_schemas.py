@@ -153,7 +153,7 @@ class RerankBody(AskedBy):
     """No two by one id."""
     query: str | None = Field(default=None, json_schema_extra=limited(maxLength="max_query"))
     """What they are candidates for, in words; wanted where they have texts."""
-    k: Annotated[int, Field(ge=1), BeforeValidator(whole)] | None = None
+    k: Annotated[int, Field(ge=1, json_schema_extra=limited(maximum="max_candidates")), BeforeValidator(whole)] | None = None
     """How many of the best to answer with; by default all."""
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Whether the service answers as it describes itself: requests made up by schemathesis from its OpenAPI document, and damaged ones.
 
-`python -m tests.bench.fuzz [--examples 400] [--damaged 10000] [--json]`: over sockets against `irgan serve` as a process, with releases for every
+`python -m tests.bench.fuzz [--examples 500] [--damaged 10000] [--json]`: over sockets against `irgan serve` as a process, with releases for every
 kind of question, an experiment that runs, changed items, events in the store, and keys.
 """
 
@@ -18,7 +18,7 @@ from tests.fuzz.asking import SEED, Found, ask
 from tests.fuzz.damaging import send_mutated
 from tests.fuzz.world import memory, world
 
-EXAMPLES = 400
+EXAMPLES = 500
 DAMAGED = 10_000
 ROLES = ("read", "events", None)
 LEAST = 10_000

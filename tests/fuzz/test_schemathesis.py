@@ -26,7 +26,7 @@ CHECKS = {
 }
 """All that schemathesis 4.32 has, but for the time that an answer takes."""
 LARGE = ("/v1/events", "/v1/experiments", "/v1/recommendations", "/v1/search")
-MANY = 10_000
+MANY, EXAMPLES = 10_000, 500
 MOST_MIB = 100
 """What the process may grow by: caches that fill, and the store's."""
 
@@ -76,7 +76,7 @@ def test_ten_thousand_requests_of_every_kind(tmp_path):
     with world(tmp_path) as made:
         ask(made, examples=1)  # what is loaded at first use is not growth
         before = memory(made.pid)
-        found = ask(made, examples=400)
+        found = ask(made, examples=EXAMPLES)
         grown = memory(made.pid) - before
         print(f"\n{found.num_requests:,} requests; {grown:+.0f} MiB")  # noqa: T201 - what a long run is for
         for operation, number in found.of_operations().items():
