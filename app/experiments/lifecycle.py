@@ -8,17 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
-from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from app.experiments.assignment import Allocation, allocated
+from app.experiments.changes import changed, weights_of
 from app.experiments.definition import Experiment
-from app.experiments.errors import ChangeInvalid, LayerFull, SurfaceTaken, UnknownExperiment, WrongState
+from app.experiments.errors import ChangeInvalid, UnknownExperiment, WrongState
 from app.experiments.kept import KeptExperiment
-from app.experiments.layers import free_share, resized
+from app.experiments.neighbours import check_surface, room
 from app.experiments.rankers import resolved
 from app.experiments.reports import last_words
-from app.experiments.spans import Spans, union
+from app.experiments.spans import Spans
 from app.releases import KeptReleases
 from app.store import Database, ExperimentChange, ExperimentRecord, ExperimentRecords, State
 
@@ -83,14 +83,14 @@ class Experiments:
         with self._changing(name, "start", "draft", "stopped") as (connection, one, others):
             definition, former = one.definition, one.allocation
             releases = resolved(definition, self._releases, {} if former is None else former.releases)
-            _check_surface(one, others)
-            layer = _room(one, others, definition.traffic)
+            check_surface(one, others)
+            layer = room(one, others, definition.traffic)
             variants: Mapping[str, Spans] = {}
             if definition.kind != "interleaving":
-                variants = allocated(_weights(definition)) if former is None else former.variants
+                variants = allocated(weights_of(definition)) if former is None else former.variants
             new = Allocation(layer, variants, releases)
             if former is not None and definition.kind == "ab":  # weights may have been changed since
-                new = new.with_weights(_weights(definition))
+                new = new.with_weights(weights_of(definition))
             self._records.change(
                 connection,
                 one.record,
@@ -135,13 +135,13 @@ class Experiments:
             LayerFull: other experiments leave too little room.
         """
         with self._changing(name, "change", "draft", "running", "stopped") as (connection, one, others):
-            definition = _changed(one.definition, weights, traffic, overrides)
+            definition = changed(one.definition, weights, traffic, overrides)
             allocation = new = one.allocation
             if allocation is not None and one.state == "running":
                 if traffic is not None:
-                    allocation = replace(allocation, layer=_room(one, others, traffic))
+                    allocation = replace(allocation, layer=room(one, others, traffic))
                 if weights is not None:
-                    allocation = allocation.with_weights(_weights(definition))
+                    allocation = allocation.with_weights(weights_of(definition))
             is_new = allocation is not None and allocation != new
             detail = {"weights": weights, "traffic": traffic, "overrides": overrides}
             self._records.change(
@@ -240,77 +240,3 @@ def _expect(one: KeptExperiment, verb: str, *states: State) -> None:
             f"experiment {one.name!r} is {'a draft' if one.state == 'draft' else one.state}; to {verb} one it must be "
             f"{' or '.join('a draft' if state == 'draft' else state for state in states)}: {advice}"
         )
-
-
-def _weights(definition: Experiment) -> dict[str, float]:
-    return {variant.name: variant.weight for variant in definition.variants}
-
-
-def _changed(
-    definition: Experiment,
-    weights: Mapping[str, float] | None,
-    traffic: float | None,
-    overrides: Mapping[str, str | None] | None,
-) -> Experiment:
-    if weights is not None and definition.kind != "ab":
-        why = (
-            "a bandit's shares follow its figures"
-            if definition.kind == "bandit"
-            else "interleaving shows all variants to everybody"
-        )
-        raise ChangeInvalid(f"weights cannot be changed: {why}", [("weights", why)])
-    changed = definition.model_dump(mode="json")
-    unknown = sorted(set(weights or {}) - {variant.name for variant in definition.variants})
-    if unknown:
-        message = f"{definition.name!r} has no variant {unknown[0]!r}; there are {', '.join(_weights(definition))}"
-        raise ChangeInvalid(message, [(f"weights.{unknown[0]}", message)])
-    names = _weights(definition)
-    wrong = [(unit, variant) for unit, variant in (overrides or {}).items() if variant is not None and variant not in names]
-    if wrong:
-        told = ", ".join(sorted({variant for _, variant in wrong}))
-        message = f"overrides name {told}; the variants are {', '.join(names)}"
-        raise ChangeInvalid(message, [(f"overrides.{unit}", f"there is no variant {variant!r}") for unit, variant in wrong])
-    for variant in changed["variants"]:
-        variant["weight"] = (weights or {}).get(variant["name"], variant["weight"])
-    if traffic is not None:
-        changed["traffic"] = traffic
-    merged = {**changed["overrides"], **(overrides or {})}
-    changed["overrides"] = {unit: variant for unit, variant in merged.items() if variant is not None}
-    try:
-        return Experiment.model_validate(changed)
-    except ValidationError as error:
-        problems = [(".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")) for found in error.errors()]
-        shown = "; ".join(f"{place}: {message}" if place else message for place, message in problems)
-        raise ChangeInvalid(shown, problems) from error
-
-
-def _check_surface(one: KeptExperiment, others: list[KeptExperiment]) -> None:
-    mine = one.definition
-    for other in others:
-        its = other.definition
-        if its.surface == mine.surface and its.in_layer != mine.in_layer:
-            raise SurfaceTaken(
-                f"{other.name!r} runs on {mine.surface} in layer {its.in_layer!r}, and an answer has one ranking only: "
-                f"give {one.name!r} the same layer, or stop {other.name!r}"
-            )
-        if (its.surface == mine.surface or its.in_layer == mine.in_layer) and its.unit != mine.unit:
-            raise SurfaceTaken(
-                f"{other.name!r} assigns {its.unit}s in layer {its.in_layer!r}, {one.name!r} would assign {mine.unit}s: "
-                f"take the same unit, or stop {other.name!r}"
-            )
-
-
-def _room(one: KeptExperiment, others: list[KeptExperiment], traffic: float) -> Spans:
-    layer = one.definition.in_layer
-    there = [other for other in others if other.definition.in_layer == layer and other.allocation is not None]
-    taken = union(*(other.allocation.layer for other in there if other.allocation is not None))
-    found = resized(() if one.allocation is None else one.allocation.layer, taken, traffic)
-    if found is None:
-        running = ", ".join(
-            f"{other.name} {100 * other.allocation.traffic:.6g}%" for other in there if other.allocation is not None
-        )
-        raise LayerFull(
-            f"layer {layer!r} has {100 * free_share(taken):.6g}% of its units left, {one.name!r} wants {100 * traffic:.6g}%; "
-            f"running there: {running}; take less traffic, or stop one of them"
-        )
-    return found
