@@ -53,6 +53,8 @@ class Traces:
         resource = Resource.create({"service.version": version("irgan")} | ({} if named else {"service.name": "irgan"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        # It would say every 20 s that the queue is full; why that is stands in the log once.
+        logging.getLogger("opentelemetry.sdk").setLevel(logging.ERROR)
         self._tracer = self._provider.get_tracer("irgan", version("irgan"))
 
     def start(self) -> None:

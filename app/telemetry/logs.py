@@ -33,13 +33,17 @@ _lines: Lines | None = None
 
 
 def log_to_stderr(form: LogFormat, level: LogLevel) -> None:
-    """Show what all loggers log from a level on, and warnings of libraries; where there is no stderr, nothing."""
+    """Show what all loggers log from a level on, and warnings of libraries; where there is no stderr, nothing.
+
+    Details (`debug`) are told by our own parts alone: those of clients of object stores hold what they authorize by.
+    """
     global _lines  # noqa: PLW0603 - there is one stderr
     if sys.stderr is None:  # its number may be that of another file by now
         return
     _lines = Lines(sys.stderr.fileno())
     _lines.setFormatter(JsonLines() if form == "json" else OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[_lines])
+    logging.basicConfig(level=max(logging.INFO, logging.getLevelName(level.upper())), handlers=[_lines])
+    logging.getLogger("app").setLevel(level.upper())
     logging.captureWarnings(capture=True)
 
 

@@ -59,6 +59,26 @@ def test_nothing_is_unpickled_by_another_name() -> None:
     assert found == []
 
 
+def test_lines_of_the_log_pass_one_gate() -> None:
+    """Where secrets are taken out and what callers sent is made harmless: no other part of the service decides how lines leave."""
+    found = []
+    for path, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and path.startswith("app/") and not path.startswith("app/telemetry/"):
+                name = _name(node.func).rpartition(".")[2]
+                if name in {
+                    "basicConfig",
+                    "addHandler",
+                    "StreamHandler",
+                    "FileHandler",
+                    "Formatter",
+                    "setFormatter",
+                    "dictConfig",
+                }:
+                    found.append(f"{path}: {name}")
+    assert found == []
+
+
 def test_no_shell_reads_what_the_program_puts_together() -> None:
     found = []
     for path, tree in _modules():

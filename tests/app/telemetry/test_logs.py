@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.telemetry import REQUEST_ID, JsonLines, Lines, OneLine, log_to_stderr, tell_crashes
+from app.telemetry import REQUEST_ID, JsonLines, Lines, OneLine, log_to_stderr, logs, tell_crashes
 
 NASTY = ["a\nERROR b", "a\r\nERROR b", "a\x1b[2Jb", "a\x00b", "a\u2028ERROR b", "a\x85ERROR b", "a\x9b2Jb", 'a" b=c', "\ud800"]
 
@@ -234,6 +234,24 @@ def test_without_stderr_there_is_no_log(monkeypatch):
     before = logging.getLogger().handlers[:]
     log_to_stderr("text", "info")
     assert logging.getLogger().handlers == before
+
+
+def test_details_are_told_by_our_own_parts_alone(monkeypatch, capfd):
+    """Clients of object stores tell what they authorize by where they are asked for details."""
+    root, ours = logging.getLogger(), logging.getLogger("app")
+    before = root.handlers[:], root.level, ours.level
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    root.handlers = []
+    try:
+        log_to_stderr("json", "debug")
+        logging.getLogger("botocore.auth").debug("a signature")
+        logging.getLogger("app.test").debug("a detail")
+        logging.getLogger("botocore.auth").warning("a warning")
+    finally:
+        root.handlers, root.level, ours.level = before
+        logging.captureWarnings(capture=False)
+        monkeypatch.setattr(logs, "_lines", None)
+    assert [json.loads(line)["message"] for line in capfd.readouterr().err.splitlines()] == ["a detail", "a warning"]
 
 
 def test_what_ends_a_thread_is_in_the_log(monkeypatch, caplog):

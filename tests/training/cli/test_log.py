@@ -1,0 +1,26 @@
+"""What commands of training log to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from training.cli.options import log_to_stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json", None])
+def test_commands_log_as_the_service_does_where_json_is_asked_for(form, monkeypatch, capsys):
+    monkeypatch.delenv("IRGAN_LOG_FORMAT", raising=False)
+    if form is not None:
+        monkeypatch.setenv("IRGAN_LOG_FORMAT", form)
+    with log_to_stderr("training"):
+        logging.getLogger("training.jobs").info("two\nlines")
+    told = capsys.readouterr().err
+    if form == "json":
+        line = json.loads(told)
+        assert (line["message"], line["level"], line["logger"]) == ("two\nlines", "info", "training.jobs")
+        assert told.count("\n") == 1
+    else:
+        assert told == "two\nlines\n"
