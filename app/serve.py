@@ -27,7 +27,7 @@ _GRACE_SECONDS = 10
 
 
 def serve(settings: Settings) -> None:
-    """Listen and answer until SIGINT or SIGTERM; what is being answered then is still answered.
+    """Listen and answer until SIGINT, SIGTERM or SIGHUP; what is being answered then is still answered.
 
     Raises:
         AddressInUse: another process listens there.
@@ -62,6 +62,10 @@ def serve(settings: Settings) -> None:
         gc.freeze()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # uvicorn ends gracefully, then raises the signal once more
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(
+                signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM)
+            )  # a terminal that is closed loses nothing either
         _Server(config).run(sockets=[listener])
 
 
