@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, or_,
 from app.experiments.definition import Experiment
 from app.store.tables import ASSIGNMENTS, EVENTS, IMPRESSIONS
 
-_ROWS = 50_000
+_ROWS = 10_000
 """Fetched at once: what is being fetched stands in memory as Python objects, what was fetched as numbers."""
 FALLBACKS = ("champion", "popularity")
 """What may answer in place of a variant's release."""
@@ -146,22 +146,43 @@ def read_answers(connection: Connection, experiment: Experiment, units: Units, p
         *(table.request_id, _plain(table.time), table.milliseconds, table.session, table.is_override, table.variant),
         *(table.fallback, table.unit, asking, table.experiment, *mixed),
     ]
-    found = _table(connection, select(*columns).where(or_(own, before)))
-    names, time_A, milliseconds_A, sessions, is_override_A, variants, fallbacks, unit_names, askers, experiments = found[:10]
-    time_A = time_A.astype(np.int64)
-    is_own_A = (experiments == experiment.name) & (time_A >= period.start)
+    kinds = pd.Index([variant.name for variant in experiment.variants], dtype=object)
+    session_of = _Alike()
+    parts: list[tuple[np.ndarray, ...]] = []
+    for names, time, milliseconds, session, is_override, variant, fallback, unit, asker, name, *texts in _parts(
+        connection, select(*columns).where(or_(own, before))
+    ):
+        time_A = time.astype(np.int64)
+        is_own_A = (name == experiment.name) & (time_A >= period.start)
+        parts.append(
+            (
+                names,
+                _rows(units.names, np.where(is_own_A, unit, asker)),
+                time_A,
+                milliseconds.astype(np.float64),
+                session_of(session),
+                ~is_own_A,
+                is_own_A & is_override.astype(bool),
+                _rows(kinds, variant),
+                _rows(pd.Index(FALLBACKS, dtype=object), fallback),
+                *texts,
+            )
+        )
+    numbers, flags, objects = np.empty(0, np.int64), np.empty(0, bool), np.empty(0, object)
+    empty = (objects, numbers, numbers, np.empty(0), objects, flags, flags, numbers, numbers, *[objects] * len(mixed))
+    together = [np.concatenate(columns) for columns in zip(*(parts or [empty]), strict=True)]
     return Answers(
-        names=pd.Index(names, dtype=object),
-        unit_A=_rows(units.names, np.where(is_own_A, unit_names, askers)),
-        time_A=time_A,
-        milliseconds_A=milliseconds_A.astype(np.float64),
-        session_A=sessions,
-        is_before_A=~is_own_A,
-        is_override_A=is_own_A & is_override_A.astype(bool),
-        variant_A=_rows(pd.Index([variant.name for variant in experiment.variants], dtype=object), variants),
-        fallback_A=_rows(pd.Index(FALLBACKS, dtype=object), fallbacks),
-        teams=found[10] if mixed else None,
-        items=found[11] if mixed else None,
+        names=pd.Index(together[0], dtype=object),
+        unit_A=together[1],
+        time_A=together[2],
+        milliseconds_A=together[3],
+        session_A=together[4],
+        is_before_A=together[5],
+        is_override_A=together[6],
+        variant_A=together[7],
+        fallback_A=together[8],
+        teams=together[9] if mixed else None,
+        items=together[10] if mixed else None,
     )
 
 
@@ -187,6 +208,7 @@ def read_events(
     )
     wanted = select(*columns).where(table.type.in_(list(types)), in_time)
     kinds = pd.Index(list(types), dtype=object)
+    item_of, session_of = _Alike(), _Alike()
     parts: list[tuple[np.ndarray, ...]] = []
     for kind, time, received, owner, request, item, session, value in _parts(connection, wanted):
         answer_E = np.where(_is_there(request), _rows(answers.names, request), -1)
@@ -205,8 +227,8 @@ def read_events(
                 unit_E,
                 ~has_owner & (answer_E == -1),
                 answer_E,
-                item,
-                session,
+                item_of(item),
+                session_of(session),
                 value.astype(np.float64),
             )
         )
@@ -214,6 +236,7 @@ def read_events(
     type_E, time_E, unit_E, is_lost_E, answer_E, item, session, value_E = (
         np.concatenate(columns) for columns in zip(*(parts or [empty]), strict=True)
     )
+    parts.clear()  # what they hold stands there a second time now
     item_E, items = pd.factorize(item)
     order = np.lexsort((unit_E, type_E, time_E))
     return Events(
@@ -269,6 +292,19 @@ def _table(connection: Connection, wanted: Select[Any]) -> list[np.ndarray]:
     if not parts:
         return [np.empty(0, dtype=object) for _ in wanted.selected_columns]
     return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
+class _Alike:
+    """Lets equal texts be one object, part after part: the driver makes a new one of each, and many rows name few items."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, texts: np.ndarray) -> np.ndarray:
+        known = self._known
+        same = np.empty(len(texts), dtype=object)
+        same[:] = [known.setdefault(text, text) for text in texts]
+        return same
 
 
 def _rows(index: pd.Index, names: np.ndarray) -> np.ndarray:
