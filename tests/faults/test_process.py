@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.bundle import write_bundle
+from app.bundle import write_bundle, write_file
 from app.releases import ReleaseStore
 from tests.app.process import serving
 from tests.conftest import make_draft
@@ -77,9 +77,9 @@ def test_a_release_that_memory_does_not_suffice_for(store, tmp_path):
             assert client.get(RANKED).json()["release"] == "sample/v1"
             load.more(EVENTS, 200)
             resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            store.pointer("champion").write_text("sample/v1\n")
+            write_file(store.pointer("champion"), b"sample/v1\n")
             wait_until(lambda: not is_refused(client))
-            store.pointer("champion").write_text("sample/v2\n")
+            write_file(store.pointer("champion"), b"sample/v2\n")
             wait_until(lambda: client.get(RANKED).json()["release"] == "sample/v2")
         assert {status for _, status in load.statuses} == {200}
         assert process.poll() is None
