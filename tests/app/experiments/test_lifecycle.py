@@ -254,3 +254,12 @@ def test_the_history_says_who_did_it(experiments, database):
     experiments.start("test")
     experiments.for_somebody("me@host").stop("test")
     assert [change.detail.get("by") for change in experiments.history("test")] == ["key admin", None, "me@host"]
+
+
+@pytest.mark.parametrize("name", ["none", "a\x00b", "x" * 500])
+def test_what_no_experiment_can_be_called_is_not_there_in_every_store(experiments, name):
+    """PostgreSQL takes no NUL, not even to look for."""
+    experiments.create(definition())
+    for act in (experiments.get, experiments.start):
+        with pytest.raises(UnknownExperiment):
+            act(name)
