@@ -64,6 +64,8 @@ def s3_server() -> Iterator[ObjectStore]:
 @pytest.fixture
 def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """The server, reached through the environment, and a prefix of its own for each test."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     s3_server.new_prefix()

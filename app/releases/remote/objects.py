@@ -78,7 +78,7 @@ class Objects:
             )
         if not parts.netloc:
             raise ReleasesUnusable(f"{url} names no bucket; expected {parts.scheme}://BUCKET/PREFIX")
-        self.url = url.rstrip("/")
+        self.url, self.bucket = url.rstrip("/"), parts.netloc
         try:
             import fsspec  # noqa: PLC0415 - of an extra
 
@@ -92,7 +92,6 @@ class Objects:
         if extra == "s3":
             self._fs.retries = 1  # botocore has tried again already
         self._root = str(self._fs._strip_protocol(self.url)).rstrip("/")
-        self.bucket = parts.netloc
 
     def list(self, prefix: str) -> dict[str, Found]:
         """All objects below a name, by their names from the root on."""

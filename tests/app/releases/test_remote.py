@@ -174,8 +174,9 @@ def test_who_is_always_outrun_is_told_so(s3, tmp_path, monkeypatch):
 
 
 def test_an_answer_that_was_lost_is_no_defeat(remote, tmp_path, monkeypatch):
-    """What reaches the store asks again then, and meets its own object."""
-    remote.publish(written(tmp_path, "v1"), "champion")
+    """What reaches the store asks again then, and meets its own object: one rollback stays one step."""
+    for version in ("v1", "v2", "v3"):
+        remote.publish(written(tmp_path, version), "champion")
     create = Objects.create
 
     def twice(self: Objects, name: str, content: bytes | Path) -> None:
@@ -183,8 +184,8 @@ def test_an_answer_that_was_lost_is_no_defeat(remote, tmp_path, monkeypatch):
         create(self, name, content)
 
     monkeypatch.setattr(Objects, "create", twice)
-    remote.publish(written(tmp_path, "v2"), "champion")
-    assert [change.release for change in remote.history("champion")] == ["features/v1", "features/v2"]
+    assert remote.rollback("champion") == remote.current("champion") == "features/v2"
+    assert [change.release for change in remote.history("champion")][2:] == ["features/v3", "features/v2"]
 
 
 @pytest.mark.parametrize("killed_at", range(4))
