@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.bundle import read_recommender, write_bundle, write_search
+from app.bundle import Vocabulary, read_recommender, write_bundle, write_search
 from app.releases import ReleaseStore
 from app.store import Database, Event, insert_events
 from tests.conftest import make_draft, make_search_draft
@@ -109,6 +109,20 @@ def test_what_learned_from_everything_says_so_and_is_told_to_be_favoured_the_nex
     assert "which has seen the test part" in second["why"]
     live, own = second["judged"]["live"]["metrics"], second["judged"]["candidates"]["ease"]["metrics"]
     assert live["standard"]["nDCG@10"] > own["standard"]["nDCG@10"]
+
+
+def test_a_live_release_of_other_data_is_a_mistake_of_the_configuration(place: Path, store: ReleaseStore) -> None:
+    """Not one item in common: whatever it answers, it was not asked for these people."""
+    write_job(place)
+    champion = live_release(store)
+    data = make_interactions()
+    others = replace(data, items=Vocabulary("item", [f"other{row}" for row in range(data.num_items)]))
+    write_data(place / "mine.csv", others)
+    with pytest.raises(ConfigError, match=f"{champion} in slot champion holds none of the 40 items of these data"):
+        run()
+    (found,) = RunsFolder(place / "retraining").runs()
+    assert found.record is not None and found.record["decision"] == "failed"
+    assert store.slots() == {"champion": champion}
 
 
 def test_what_is_worse_than_the_live_release_is_not_published(place: Path, store: ReleaseStore) -> None:

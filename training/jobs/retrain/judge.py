@@ -16,7 +16,7 @@ import numpy as np
 from app.releases import RecommenderRelease, load_release
 from app.retrieval import Query
 from training.data import Split
-from training.errors import DataError
+from training.errors import ConfigError, DataError
 from training.evaluation.evaluate import PROTOCOLS, Evaluation, Ranks, evaluate_together
 from training.evaluation.significance import compare_rankers
 from training.jobs.retrain.config import Gate
@@ -44,13 +44,20 @@ def judge(candidates: Mapping[str, Path], live: Result, against: Path | None, sp
 
     Raises:
         BundleError: a bundle cannot be served.
+        ConfigError: the live release is of other data altogether.
         DataError: fewer than two users have a liked item in the test part.
     """
     served = {name: _load(path) for name, path in candidates.items()}
     models: dict[str, Ranks] = {name: release.bundle.model for name, release in served.items()}
     if against is not None:
         served[LIVE] = _load(against)
-        models[LIVE] = Translated(served[LIVE].bundle, split.train.users, split.train.items)
+        translated = Translated(served[LIVE].bundle, split.train.users, split.train.items)
+        if not translated.knows_items:
+            raise ConfigError(
+                f"{live['release']} in slot {gate.against} holds none of the {split.train.num_items:,} items of these data, so there is nothing to compare; "
+                "is it another product's? choose other releases, or another gate.against"
+            )
+        models[LIVE] = translated
     all_users = _num_users(split)
     split = without_newcomers(split)
     num_users = _num_users(split)

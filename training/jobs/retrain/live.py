@@ -70,6 +70,7 @@ class Translated:
         self._model = bundle.model
         self._rows_I = _rows(items, bundle.items)
         self._rows_U = _rows(users, bundle.users)
+        self.knows_items = bool((self._rows_I >= 0).any())
 
     def scores(self, histories: Histories, users_B: np.ndarray | None = None, /) -> np.ndarray:
         """Scores of all items, float64 [B, I]; −∞ for those that the bundle does not hold."""
