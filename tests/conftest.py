@@ -68,6 +68,7 @@ def s3(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("fsspec.filesystem", s3_server.filesystem)
     s3_server.new_prefix()
     return s3_server
 
