@@ -6,6 +6,7 @@ import pytest
 
 from tests.fuzz.asking import Found, ask
 from tests.fuzz.world import memory, world
+from tests.postgres import new_database
 
 OPERATIONS = 24
 CHECKS = {
@@ -89,3 +90,11 @@ def test_ten_thousand_requests_of_every_kind(tmp_path):
             others = ask(made, examples=20, role=role)
             assert not others.failures and not others.errors, others.told()
         assert made.ask("GET", "/v1/recommendations/196")[0] == 200
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_thousands_of_requests_with_postgresql(tmp_path, postgres):
+    """It takes other texts and numbers than SQLite does; what callers send must not show which one it is."""
+    with new_database(postgres) as url, world(tmp_path, store=url) as made:
+        check(ask(made, examples=50))

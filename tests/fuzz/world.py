@@ -82,13 +82,20 @@ def publish(folder: Path) -> ReleaseStore:
 
 
 @contextmanager
-def world(folder: Path, **environment: str) -> Iterator[World]:
-    """The service as a process: releases in every slot, changed items, events, an experiment that runs, and keys."""
+def world(folder: Path, *, store: str | None = None, **environment: str) -> Iterator[World]:
+    """The service as a process: releases in every slot, changed items, events, an experiment that runs, and keys.
+
+    Args:
+        folder: for all of it.
+        store: by default a SQLite file there.
+        environment: settings of the service.
+    """
     releases = publish(folder)
-    database = Database(f"sqlite:///{folder / 'irgan.db'}")
+    store = store or f"sqlite:///{folder / 'irgan.db'}"
+    database = Database(store)
     keys: dict[Role, str] = {role: Keys(database).create(role, [role]) for role in get_args(Role)}
     database.close()
-    with serving(releases.folder, **SLOTS, **environment) as (process, port):
+    with serving(releases.folder, IRGAN_STORE=store, **SLOTS, **environment) as (process, port):
         made = World(port, process.pid, keys)
         _fill(made)
         yield made
