@@ -17,7 +17,10 @@ from app.store import Database, EventLog
 from app.store.tables import IMPRESSIONS
 
 BATCH = 20
-BODIES = {"/v1/search": '{"query": "item", "k": 3}'}
+BODIES = {
+    "/v1/search": '{"query": "item", "k": 3}',
+    "/v1/recommendations": '{"requests": [{"user": "u1", "k": 3}, {"user": "u2", "k": 3}]}',
+}
 """Of questions that are sent with one."""
 WAIT_SECONDS = 0.02
 """Between two attempts of one client, as one would that heeds a Retry-After, but shorter."""
@@ -87,11 +90,16 @@ class Load:
             if answer is None:
                 continue
             status, told = answer
-            if status == 200 and "request_id" in told:
+            if status == 200 and "items" in told:
                 with self._lock:
                     self.given.append(told["request_id"])
                     if told["items"] != self._ranked.setdefault(path, told["items"]):
                         self.wrong.append(f"{path}: {told}")
+
+    def change_items(self, item: str) -> None:
+        """The same item again and again."""
+        for connection in self._connections():
+            self._asked(connection, f"/v1/items/{item}", '{"title": "changed"}', "PUT")
 
     def _connections(self) -> Iterator[http.client.HTTPConnection]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -101,11 +109,11 @@ class Load:
         connection.close()
 
     def _asked(
-        self, connection: http.client.HTTPConnection, path: str, body: str | None = None
+        self, connection: http.client.HTTPConnection, path: str, body: str | None = None, method: str = "POST"
     ) -> tuple[int, dict[str, object]] | None:
         headers = {} if body is None else {"content-type": "application/json"}
         try:
-            connection.request("GET" if body is None else "POST", path, body, headers)
+            connection.request("GET" if body is None else method, path, body, headers)
             answer = connection.getresponse()
             status, content = answer.status, answer.read()
             told = json.loads(content)
@@ -128,12 +136,13 @@ class Load:
 
 @contextmanager
 def under_load(
-    port: int, paths: Sequence[str] = ("/v1/recommendations/u1?k=5", "/health/ready"), *, senders: int = 3
+    port: int, paths: Sequence[str] = ("/v1/recommendations/u1?k=5", "/health/ready"), *, senders: int = 3, changers: int = 0
 ) -> Iterator[Load]:
     """Several clients at once, until the block ends; then nothing may have been wrong."""
     load = Load(port)
     threads = [threading.Thread(target=load.send_events, args=(f"s{number}",), daemon=True) for number in range(senders)]
     threads += [threading.Thread(target=load.ask, args=(path,), daemon=True) for path in paths]
+    threads += [threading.Thread(target=load.change_items, args=(f"c{number}",), daemon=True) for number in range(changers)]
     for thread in threads:
         thread.start()
     try:
