@@ -67,7 +67,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outcomes:
-    """What came of an experiment.
+    """What came of an experiment: as much as the metrics of its definition ask for.
 
     Attributes:
         experiment: its definition.

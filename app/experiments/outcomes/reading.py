@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, or_, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, literal_column, null, or_, select, type_coerce
 
 from app.experiments.definition import Experiment
 from app.store.tables import ASSIGNMENTS, EVENTS, IMPRESSIONS
@@ -142,29 +142,30 @@ def read_answers(connection: Connection, experiment: Experiment, units: Units, p
     before = and_(table.surface == experiment.surface, _between(table.time, period.before, period.start - 1))
     asking = table.user if experiment.unit == "user" else table.session
     mixed: list[ColumnElement[Any]] = [table.teams, table["items"]] if experiment.kind == "interleaving" else []
+    is_own = and_(table.experiment == experiment.name, table.time >= _bound(period.start))
     columns: list[ColumnElement[Any]] = [
-        *(table.request_id, _plain(table.time), table.milliseconds, table.session, table.is_override, table.variant),
-        *(table.fallback, table.unit, asking, table.experiment, *mixed),
+        *(table.request_id, _plain(table.time), table.milliseconds, _sessions(experiment, table.session), table.is_override),
+        _numbered(table.variant, [variant.name for variant in experiment.variants]),
+        _numbered(table.fallback, FALLBACKS),
+        *(case((is_own, table.unit), else_=asking), case((is_own, literal_column("1")), else_=literal_column("0")), *mixed),
     ]
-    kinds = pd.Index([variant.name for variant in experiment.variants], dtype=object)
     session_of = _Alike()
     parts: list[tuple[np.ndarray, ...]] = []
-    for names, time, milliseconds, session, is_override, variant, fallback, unit, asker, name, *texts in _parts(
+    for names, time, milliseconds, session, is_override, variant, fallback, asker, is_own_one, *texts in _parts(
         connection, select(*columns).where(or_(own, before))
     ):
-        time_A = time.astype(np.int64)
-        is_own_A = (name == experiment.name) & (time_A >= period.start)
+        time_A, is_own_A = time.astype(np.int64), is_own_one.astype(bool)
         parts.append(
             (
                 names,
-                _rows(units.names, np.where(is_own_A, unit, asker)),
+                _rows(units.names, asker),
                 time_A,
                 milliseconds.astype(np.float64),
                 session_of(session),
                 ~is_own_A,
                 is_own_A & is_override.astype(bool),
-                _rows(kinds, variant),
-                _rows(pd.Index(FALLBACKS, dtype=object), fallback),
+                variant.astype(np.int64),
+                fallback.astype(np.int64),
                 *texts,
             )
         )
@@ -197,17 +198,16 @@ def read_events(
     )
     own = table.user if experiment.unit == "user" else table.session
     columns = (
-        table.type,
+        _numbered(table.type, types),
         _plain(table.time),
         _plain(table.received),
         own,
         table.request_id,
         table.item,
-        table.session,
+        _sessions(experiment, table.session),
         table.value,
     )
     wanted = select(*columns).where(table.type.in_(list(types)), in_time)
-    kinds = pd.Index(list(types), dtype=object)
     item_of, session_of = _Alike(), _Alike()
     parts: list[tuple[np.ndarray, ...]] = []
     for kind, time, received, owner, request, item, session, value in _parts(connection, wanted):
@@ -222,7 +222,7 @@ def read_events(
         time_E[follows] = np.maximum(time_E[follows], answers.time_A[answer_E[follows]])
         parts.append(
             (
-                _rows(kinds, kind),
+                kind.astype(np.int64),
                 time_E,
                 unit_E,
                 ~has_owner & (answer_E == -1),
@@ -262,6 +262,17 @@ def number_sessions(answers_sessions: np.ndarray, events_sessions: np.ndarray) -
 def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A time as the number that is kept."""
     return type_coerce(column, BigInteger)
+
+
+def _numbered(column: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[Any]:
+    """Where a column's text stands among some names, -1 where it does not: the driver would make an object of each row's."""
+    places: dict[str, ColumnElement[Any]] = {name: literal_column(str(place)) for place, name in enumerate(names)}
+    return case(places, value=column, else_=literal_column("-1")) if places else literal_column("-1")
+
+
+def _sessions(experiment: Experiment, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The sessions, where a metric of the experiment asks for them; they take a fifth of the time of reading."""
+    return column if any(metric.per == "session" for metric in experiment.metrics) else null()
 
 
 def _bound(microseconds: int) -> Any:

@@ -13,8 +13,8 @@ from sqlalchemy import update
 
 from app.experiments.metrics import METRICS, Metric
 from app.experiments.outcomes import Outcomes, read_outcomes
-from app.store import Database
-from app.store.tables import EVENTS, microseconds
+from app.store import Database, ExperimentRecords
+from app.store.tables import EVENTS, EXPERIMENTS, microseconds
 from tests.app.experiments.stores import START, Story, at, definition
 
 CLICKS = METRICS["click-through"]
@@ -95,6 +95,25 @@ def test_per_session_only_what_is_of_a_session_counts(database, of, expected):
     story.event("conversion", 7, user="u1", value=100.0)
     story.event("conversion", 8, request_id=nowhere, value=200.0)
     assert per_unit(read(database, story), metric) == expected
+
+
+def test_sessions_are_read_where_a_metric_asks_for_them_and_figures_are_the_same_without(database):
+    """Clicks of two units of a session each, with `session-value` in the definition and without; the units are sessions."""
+    story = Story(definition(unit="session"))
+    story.click(story.answer("s1", "a", 1), 2, session="s1")
+    story.answer("s2", "b", 1, fallback="popularity")
+    plain = read(database, story)
+    with database.begin() as connection:
+        asking = definition(unit="session", secondary=["session-value"]).model_dump_json()
+        connection.execute(update(EXPERIMENTS).values(definition=asking))
+    record = ExperimentRecords(database).get("test")
+    assert record is not None
+    named = read_outcomes(database, record, now=LATE)
+    assert per_unit(plain, CLICKS) == per_unit(named, CLICKS) == {"s1": [1.0, 1.0], "s2": [0.0, 1.0]}
+    assert plain.answers.session_A.tolist() == [-1, -1] and sorted(named.answers.session_A.tolist()) == [0, 1]
+    for field in ("variant_A", "fallback_A", "unit_A", "is_before_A"):
+        assert getattr(plain.answers, field).tolist() == getattr(named.answers, field).tolist()
+    assert sorted(plain.answers.fallback_A.tolist()) == [-1, 1]
 
 
 def test_a_metric_is_known_as_it_was_at_any_time(database):
