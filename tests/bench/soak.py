@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from http.client import HTTPConnection
@@ -31,8 +31,9 @@ from tests.load.stage import SLOTS, VERSIONS, Stage, make_questions
 MINUTES, NUM_ITEMS, DIM, NUM_USERS = 30.0, 20_000, 64, 2000
 FIRST_SECONDS = 60.0
 """What grows until then is what a service needs."""
-WINDOW_SECONDS = 60.0
-"""Growth is from the median over so long after that to the median over the last so long."""
+WINDOW_CYCLES = VERSIONS
+"""Growth is from the mean over so many cycles after that to the mean over the last so many: how many releases are in memory at once differs
+from cycle to cycle, and is the same again after these."""
 TARGET_GROWTH = 0.05
 _CYCLE_SECONDS = 30.0
 _SAMPLE_SECONDS = 2.0
@@ -46,6 +47,7 @@ class Sample:
 
     Attributes:
         seconds: since the load began.
+        cycle: of changes.
         resident: all that is in memory, files that are mapped included.
         own: of it, what no file holds.
         descriptors, threads: open and alive.
@@ -54,6 +56,7 @@ class Sample:
     """
 
     seconds: float
+    cycle: int
     resident: float
     own: float
     descriptors: int
@@ -67,11 +70,13 @@ class Watch:
 
     Args:
         process: its id.
+        changes: that are made meanwhile.
         store: its SQLite file.
     """
 
-    def __init__(self, process: int, store: Path) -> None:
+    def __init__(self, process: int, changes: Changes, store: Path) -> None:
         self._process = process
+        self._changes = changes
         self._store = store
         self._started = monotonic()
         self._stopped = threading.Event()
@@ -101,6 +106,7 @@ class Watch:
         log = self._store.with_name(f"{self._store.name}-wal")
         return Sample(
             seconds=monotonic() - self._started,
+            cycle=self._changes.cycles,
             resident=sizes["Rss"],
             own=sizes["Anonymous"],
             descriptors=len(list((folder / "fd").iterdir())),
@@ -176,12 +182,19 @@ class Soaked:
 
     def growth(self, field: str) -> dict[str, float]:
         """What a size was after the first minute and at the end, the difference as a part, and its slope an hour after the first minute."""
-        told = [(sample.seconds, float(getattr(sample, field))) for sample in self.samples if sample.seconds >= FIRST_SECONDS]
-        last = told[-1][0]
-        before = statistics.median(size for seconds, size in told if seconds < FIRST_SECONDS + WINDOW_SECONDS)
-        after = statistics.median(size for seconds, size in told if seconds > last - WINDOW_SECONDS)
-        slope = float(np.polyfit([seconds / 3600 for seconds, _ in told], [size for _, size in told], 1)[0])
-        return {"before": before, "after": after, "growth": after / before - 1, "slope": slope}
+        late = [sample for sample in self.samples if sample.seconds >= FIRST_SECONDS]
+        first, last = late[0].cycle + 1, late[-1].cycle
+        before = _mean(late, field, range(first, first + WINDOW_CYCLES))
+        after = _mean(late, field, range(last - WINDOW_CYCLES + 1, last + 1))
+        hours, sizes = [sample.seconds / 3600 for sample in late], [float(getattr(sample, field)) for sample in late]
+        return {"before": before, "after": after, "growth": after / before - 1, "slope": float(np.polyfit(hours, sizes, 1)[0])}
+
+
+def _mean(samples: Sequence[Sample], field: str, cycles: range) -> float:
+    """Over all samples of some cycles, each cycle weighing the same."""
+    return statistics.fmean(
+        statistics.fmean(float(getattr(sample, field)) for sample in samples if sample.cycle == cycle) for cycle in cycles
+    )
 
 
 def soak(folder: Path, *, minutes: float = MINUTES, num_items: int = NUM_ITEMS, **environment: str) -> Soaked:
@@ -196,7 +209,8 @@ def soak(folder: Path, *, minutes: float = MINUTES, num_items: int = NUM_ITEMS, 
     stage = Stage(folder, num_items=num_items, dim=DIM, num_users=min(NUM_USERS, num_items))
     questions = make_questions(stage, 2000)
     with serving(stage.store.folder, **stage.environment, **environment) as (process, port):
-        watch, changes = Watch(process.pid, folder / "irgan.db"), Changes(stage, port)
+        changes = Changes(stage, port)
+        watch = Watch(process.pid, changes, folder / "irgan.db")
         started = monotonic()
         with watch.watching(), pressing(port, questions, folder) as pressure:
             while monotonic() - started < minutes * 60:
@@ -228,7 +242,8 @@ def memory() -> str:
         f"bundles of {NUM_ITEMS:,} items or documents × {DIM} dimensions, seeds 0 to 3. Every {_CYCLE_SECONDS:.0f} seconds each slot got "
         f"another release, {_NUM_CHANGED} items were changed and a quarter of them deleted, and an experiment was started, moved, reported on "
         f"and stopped: {soaked.cycles} times. The store grew to {last.store:,.0f} MiB, its write-ahead log took {last.log:.0f} MiB. "
-        f"Medians over the minute after the first one and over the last one; slope by least squares after the first minute."
+        f"Means over the {WINDOW_CYCLES} cycles that began after the first minute and over the last {WINDOW_CYCLES}, in which each release had its turn; slope by least "
+        "squares after the first minute."
     )
     return "\n".join([told, "", *table(["what", "after the first minute", "at the end", "growth", "slope, an hour"], rows)])
 
@@ -271,7 +286,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(one.partition("=")[::2] for one in options.set)
         soaked = soak(Path(folder), minutes=options.minutes, num_items=options.items, **environment)
-    told = {field.name: soaked.growth(field.name) for field in fields(Sample)[1:]}
+    told = {field.name: soaked.growth(field.name) for field in fields(Sample)[2:]}
     if options.json:
         samples = [asdict(sample) for sample in soaked.samples]
         print(json.dumps({"growth": told, "load": asdict(soaked.pressure), "samples": samples}))
