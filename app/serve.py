@@ -38,7 +38,6 @@ def serve(settings: Settings) -> None:
     """
     settle()
     log_to_stderr(settings.log_format, settings.log_level)
-    tell_crashes()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if settings.access_log:
         logging.getLogger("app.access").setLevel(logging.INFO)
@@ -60,6 +59,7 @@ def serve(settings: Settings) -> None:
         )
         # What is there by now stays. Looking through all of it for garbage again and again stops the event loop for a tenth of a second.
         gc.freeze()
+        tell_crashes()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # uvicorn ends gracefully, then raises the signal once more
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it

@@ -40,7 +40,10 @@ def log_to_stderr(form: LogFormat, level: LogLevel) -> None:
     global _lines  # noqa: PLW0603 - there is one stderr
     if sys.stderr is None:  # its number may be that of another file by now
         return
-    _lines = Lines(sys.stderr.fileno())
+    try:
+        _lines = Lines(sys.stderr.fileno())
+    except OSError:  # who has put something else there sees to the log too
+        return
     _lines.setFormatter(JsonLines() if form == "json" else OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=max(logging.INFO, logging.getLevelName(level.upper())), handlers=[_lines])
     logging.getLogger("app").setLevel(level.upper())

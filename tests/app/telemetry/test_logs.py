@@ -236,6 +236,14 @@ def test_without_stderr_there_is_no_log(monkeypatch):
     assert logging.getLogger().handlers == before
 
 
+def test_what_stands_in_for_stderr_has_the_log_to_itself(capsys):
+    """As where the command runs within another program: nothing of its logging is changed."""
+    root, ours = logging.getLogger(), logging.getLogger("app")
+    before = root.handlers[:], root.level, ours.level
+    log_to_stderr("json", "debug")
+    assert (root.handlers, root.level, ours.level) == before
+
+
 def test_details_are_told_by_our_own_parts_alone(monkeypatch, capfd):
     """Clients of object stores tell what they authorize by where they are asked for details."""
     root, ours = logging.getLogger(), logging.getLogger("app")
