@@ -120,7 +120,8 @@ async def recommend(
 
     state = request.scope["state"]
     rank = partial(participation.turns.ranked_together, began=state["started"])
-    turns = await computed(rank, assigned, live, champion, _recommends, ask)
+    taken = participation.turns.taken_together(assigned, live, champion, _recommends)
+    turns = await computed(rank, assigned, taken, champion, ask)
     request_id = state["request_id"]
     answers = [
         _encoded(request, turn, _Told("recommendations", f"{request_id}-{number}", one.k, one.user, one.session))

@@ -129,12 +129,36 @@ class Turns:
             return Turn(assigned, answers)
         return Turn(assigned, answers, is_fallback=True) if releases == [live.current] else Turn(None, answers)
 
-    def ranked_together(
+    def taken_together(
         self,
         assigned: Sequence[Assigned | None],
         live: LiveRelease,
         champion: Wanted,
         suits: Callable[[Release], bool],
+    ) -> list[Sequence[Any] | Exception]:
+        """The releases that each of several questions is to be asked of, or why they cannot be; before they wait for anything.
+
+        An experiment may end meanwhile, and its releases go.
+
+        Args:
+            assigned: of each question.
+            live: holds the releases.
+            champion: what answers outside of experiments.
+            suits: whether a release answers this kind of question.
+        """
+        taken: list[Sequence[Any] | Exception] = []
+        for one in assigned:
+            try:
+                taken.append([champion] if one is None else self._releases(one.part, live, suits))
+            except _NotReady as error:
+                taken.append(error)
+        return taken
+
+    def ranked_together(
+        self,
+        assigned: Sequence[Assigned | None],
+        taken: Sequence[Sequence[Any] | Exception],
+        champion: Wanted,
         ask: Callable[[Any, list[int]], Sequence[Answer]],
         *,
         began: float,
@@ -143,23 +167,16 @@ class Turns:
 
         Args:
             assigned: of each question.
-            live: holds the releases.
+            taken: what `taken_together` says of them.
             champion: what answers outside of experiments.
-            suits: whether a release answers this kind of question.
             ask: asks a release the questions with these numbers.
             began: when the questions came, by `perf_counter`.
 
         Raises:
             Exception: whatever `ask` raises of the champion.
         """
-        plans: list[Sequence[Any]] = []
-        errors: dict[int, Exception] = {}
-        for number, one in enumerate(assigned):
-            try:
-                plans.append([champion] if one is None else self._releases(one.part, live, suits))
-            except _NotReady as error:
-                plans.append([champion])
-                errors[number] = error
+        errors = {number: one for number, one in enumerate(taken) if isinstance(one, Exception)}
+        plans = [[champion] if isinstance(one, Exception) else one for one in taken]
         found: dict[int, dict[int, Answer]] = {id(champion): {}}
         seconds = [0.0] * len(assigned)
 

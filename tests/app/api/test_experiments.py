@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib import import_module
 from time import perf_counter, sleep
 
 import orjson
@@ -312,6 +313,25 @@ def test_of_a_batch_only_the_questions_that_a_variant_cannot_answer_go_to_the_ch
     assert len(treated) > 3 and asked[0] == len(treated) and len(asked) <= 2 * len(treated)
     fallen = [(row.unit, row.variant) for row in rows(client) if row.fallback == "champion"]
     assert fallen == [(treated[1], "treatment")]
+
+
+def test_a_batch_keeps_the_releases_that_it_was_assigned_to_when_its_experiment_ends_before_it_is_ranked(client, monkeypatch):
+    """It waits for a thread meanwhile, and what nobody needs any more is let go."""
+    begin(client)
+    variants = {user: client.get(f"/v1/recommendations/{user}").json()["variant"] for user in USERS}
+    rankings, live = import_module("app.api.rankings"), client.app.state.live
+    rank = rankings.computed
+
+    async def later(*work):
+        live.hold(())
+        return await rank(*work)
+
+    monkeypatch.setattr(rankings, "computed", later)
+    batch = client.post("/v1/recommendations", json={"requests": [{"user": user} for user in USERS]}).json()["answers"]
+    assert live.find("sample/v2") is None and "treatment" in variants.values()
+    for user, answer in zip(USERS, batch, strict=True):
+        own = "sample/v2" if variants[user] == "treatment" else "sample/v1"
+        assert (answer["variant"], answer["release"], answer["fallback"]) == (variants[user], own, None)
 
 
 def test_the_time_of_a_batch_is_shared_out_by_who_took_it(client, monkeypatch):
