@@ -70,9 +70,13 @@ def _failures(found: Found) -> Counter[str]:
 
 def fuzzing() -> str:
     """The part of `docs/results.md`."""
+    return page(measure())
+
+
+def page(told: dict[str, Any]) -> str:
+    """What was measured, as Markdown."""
     from tests.bench.trained import table  # noqa: PLC0415 - brings torch, which measuring does not need
 
-    told = measure()
     versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
     num_failures = sum(check["failures"] for check in told["checks"].values())
     rows = [
@@ -84,7 +88,7 @@ def fuzzing() -> str:
         for operation, one in told["operations"].items()
     ]
     checks = [[name.replace("_", " "), f"{one['looked_at']:,}", f"{one['failures']:,}"] for name, one in told["checks"].items()]
-    damaged = ", ".join(f"{status or 'no answer'}: {count:,}" for status, count in told["damaged"].items())
+    damaged = ", ".join(f"{status if int(status) else 'no answer'}: {count:,}" for status, count in told["damaged"].items())
     return "\n".join(
         [
             f"{told['requests']:,} requests with an admin key by schemathesis, all checks, phases and operations, and {told['other_roles']:,} with other "
