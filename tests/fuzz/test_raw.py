@@ -176,7 +176,7 @@ def test_damaged_requests_are_answered_as_they_deserve(asked_world):
 @pytest.mark.timeout(900)
 def test_ten_thousand_damaged_requests(tmp_path: Path):
     """And memory stays."""
-    with world(tmp_path, IRGAN_RECEIVE_SECONDS="0.5") as made:
+    with world(tmp_path, IRGAN_RECEIVE_SECONDS="2") as made:
         send_mutated(made, 500)
         before = memory(made.pid)
         found = send_mutated(made, 10_000)
