@@ -169,7 +169,7 @@ def _mean(told: list[Night]) -> Night:
     figures = {name: float(np.mean([night.figures[name] for night in told])) for name in told[0].figures}
     users = sum(night.users for night in told)
     return Night(
-        0.0, float(np.mean([night.epochs for night in told])), float(np.mean([night.seconds for night in told])), users, figures
+        float(np.mean([night.epochs for night in told])), float(np.mean([night.seconds for night in told])), users, figures
     )
 
 
