@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, Literal
 
-import orjson
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from app.api.direct import DirectRoute
 from app.api.problems import documented
 from app.api.schemas import Strict
-from app.experiments.reports import report_html, report_of
+from app.experiments.reports.apart import whole_report
 from app.store import Database
 
 _GOOD_FOR_SECONDS = 5.0
@@ -47,7 +46,7 @@ class _Made:
 
 
 class Reports:
-    """Makes reports beside the event loop, one at a time, and gives each again for a little while.
+    """Makes reports beside the event loop, or beside the process where they are large, one at a time, and gives each again for a little while.
 
     Args:
         database: the store.
@@ -83,8 +82,7 @@ class Reports:
 
     def _make(self, name: str) -> _Made:
         began = monotonic()
-        report = report_of(self._database, name)
-        made = orjson.dumps(report.as_json()), report_html(report)
+        made = whole_report(self._database, name)
         now = monotonic()
         return _Made(*made, until=now + max(_GOOD_FOR_SECONDS, _TIMES_AS_LONG * (now - began)))
 

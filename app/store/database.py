@@ -67,6 +67,11 @@ class Database:
         event.listen(self._engine, "begin", self._begin)
 
     @property
+    def address(self) -> str:
+        """Its URL, a password included: for another process, never for a message."""
+        return self._url.render_as_string(hide_password=False)
+
+    @property
     def _is_sqlite(self) -> bool:
         return self._url.get_backend_name() == "sqlite"
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from app.errors import ExtraMissing, ServiceError
 
 if TYPE_CHECKING:
     from app.experiments.reports.figures import Report
     from app.store import Database
 
-__all__ = ["last_words", "report_html", "report_json", "report_of"]
+__all__ = ["last_words", "report_html", "report_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,18 +37,15 @@ def report_of(database: Database, name: str) -> Report:
     return make_report(database, name)
 
 
-def report_json(database: Database, name: str) -> dict[str, Any]:
-    """The same as JSON values; raises the same."""
-    return report_of(database, name).as_json()
-
-
 def last_words(database: Database, name: str) -> dict[str, Any] | None:
     """What is kept of the report when an experiment is concluded: everything but what changes over time.
 
     None where there is no report, whatever the reason: it must not keep anybody from concluding.
     """
+    from app.experiments.reports.apart import whole_report  # noqa: PLC0415 - it needs this module
+
     try:
-        found = report_json(database, name)
+        found = orjson.loads(whole_report(database, name)[0])
     except ServiceError as error:
         logger.info("experiment %s is concluded without a report: %s", name, error)
         return None

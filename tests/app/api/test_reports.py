@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.experiments.reports import apart
 from app.main import create_app
 from app.settings import Settings
 from app.store import Database
@@ -59,9 +60,8 @@ def test_a_report_is_given_again_for_a_little_while(service, monkeypatch):
     """Many who ask at once cause one report, and errors are not kept."""
     client, database = service
     made: list[str] = []
-    routes = sys.modules["app.api.reports"]
-    whole = routes.report_of
-    monkeypatch.setattr(routes, "report_of", lambda store, name: made.append(name) or whole(store, name))
+    whole = apart.report_of
+    monkeypatch.setattr(apart, "report_of", lambda store, name: made.append(name) or whole(store, name))
     assert client.get("/v1/experiments/test/report").status_code == 404
     small(database)
     first = client.get("/v1/experiments/test/report")
@@ -76,6 +76,40 @@ def test_a_report_knows_of_what_was_just_done(service):
     assert client.get("/v1/experiments/test/report").json()["state"] == "stopped"
     assert client.post("/v1/experiments/test/conclude", json={"reason": "enough"}).status_code == 200
     assert client.get("/v1/experiments/test/report").json()["state"] == "concluded"
+
+
+def test_a_report_on_much_is_made_in_another_process(service, monkeypatch):
+    """The same report, the same problems, and the store's address is nothing that a list of processes shows."""
+    client, database = service
+    small(database)
+    here = client.get("/v1/experiments/test/report")
+    page = client.get("/v1/experiments/test/report?format=html")
+    assert client.post("/v1/experiments/test/conclude", json={"reason": "enough"}).status_code == 200
+
+    monkeypatch.setattr(apart, "MOST_ROWS", 1)
+    run = apart.subprocess.run
+    commands: list[list[str]] = []
+    monkeypatch.setattr(apart.subprocess, "run", lambda command, **more: commands.append(command) or run(command, **more))
+    there = client.get("/v1/experiments/test/report")
+    assert there.status_code == 200
+    assert len(commands) == 1 and database.address not in " ".join(commands[0])
+    same = here.json()
+    assert {key: value for key, value in there.json().items() if key not in {"state", "changes", "as_of"}} == {
+        key: value for key, value in same.items() if key not in {"state", "changes", "as_of"}
+    }
+    assert same["decision"]["sentence"] in client.get("/v1/experiments/test/report?format=html").text
+    assert page.text[:100] == client.get("/v1/experiments/test/report?format=html").text[:100]
+    unknown = client.get("/v1/experiments/nothing/report")
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:irgan:problem:unknown-experiment")
+    assert len(commands) == 2
+
+
+def test_a_process_that_fails_to_make_a_report_is_a_mistake_of_ours(service, monkeypatch):
+    client, database = service
+    small(database)
+    monkeypatch.setattr(apart, "MOST_ROWS", 1)
+    monkeypatch.setattr(apart.sys, "executable", "/bin/false")
+    assert client.get("/v1/experiments/test/report").status_code == 500
 
 
 def test_there_is_none_by_that_name(service):

@@ -17,7 +17,7 @@ from app.experiments.bandit import Assigned, weighted
 from app.experiments.errors import UnknownExperiment, WrongState
 from app.experiments.interleaving import interleave
 from app.experiments.lifecycle import Experiments
-from app.experiments.reports import last_words, report_json
+from app.experiments.reports import last_words, report_of
 from app.experiments.reports.analysis import _corrected
 from app.experiments.reports.figures import Report
 from app.experiments.reports.making import make_report
@@ -361,7 +361,7 @@ def test_delivery_changes_nothing(either, tmp_path):
 def test_a_report_is_json(database):
     story = clicking()
     story.write(database)
-    found = report_json(database, "test")
+    found = report_of(database, "test").as_json()
     assert orjson.loads(orjson.dumps(found)) == found
     assert found["decision"]["winner"] == "b"
     assert {"name", "decision", "variants", "metrics", "sample_ratio", "checks", "units", "definition", "changes"} <= set(found)
@@ -373,7 +373,7 @@ def test_what_is_kept_of_a_concluded_experiment_is_what_the_report_said(database
     clicking().write(database)
     found = last_words(database, "test")
     assert found is not None
-    assert found["decision"] == report_json(database, "test")["decision"]
+    assert found["decision"] == report_of(database, "test").as_json()["decision"]
     assert found["metrics"][0]["values"] == {"a": 0.2, "b": 0.5}
     assert "points" not in found["metrics"][0]["comparisons"][0] and "units" not in found
 

@@ -1,0 +1,75 @@
+"""Reports on much data, made in a process of their own: they take seconds of a core and hundreds of megabytes, and answers need both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import orjson
+from sqlalchemy import func, select
+
+from app.errors import ExtraMissing
+from app.experiments.errors import UnknownExperiment, WrongState
+from app.experiments.reports import report_html, report_of
+from app.store import Database, StoreUnusable
+from app.store.tables import EVENTS, IMPRESSIONS
+
+MOST_ROWS = 100_000
+"""With more events and answers in the store a report takes longer than a process takes to start."""
+_STORE = "IRGAN_STORE"
+_NICENESS = 5
+"""Answers come first."""
+_TOLD = {kind.__name__: kind for kind in (ExtraMissing, StoreUnusable, UnknownExperiment, WrongState)}
+
+
+def whole_report(database: Database, name: str) -> tuple[bytes, str]:
+    """The report on an experiment as JSON and as a page; raises what `report_of` and `report_html` raise."""
+    if _is_large(database):
+        return made_apart(database, name)
+    report = report_of(database, name)
+    return orjson.dumps(report.as_json()), report_html(report)
+
+
+def _is_large(database: Database) -> bool:
+    with database.read() as connection:
+        numbers = (connection.scalar(select(func.max(table.c.number))) for table in (EVENTS, IMPRESSIONS))
+        return sum(number or 0 for number in numbers) > MOST_ROWS
+
+
+def made_apart(database: Database, name: str) -> tuple[bytes, str]:
+    """The same from another process, however much it is about."""
+    done = subprocess.run(  # noqa: S603 - this very program, and no argument of anybody
+        [sys.executable, "-m", __name__],
+        env={**os.environ, _STORE: database.address},  # not an argument: it may hold a password, and everybody sees arguments
+        input=name.encode(),
+        capture_output=True,
+        check=False,
+    )
+    kind, _, rest = done.stdout.partition(b"\n")
+    if done.returncode or not kind:
+        raise RuntimeError(
+            f"the process that makes reports ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+        )
+    if (known := _TOLD.get(kind.decode())) is not None:
+        raise known(rest.decode())
+    json, _, page = rest.partition(b"\n")
+    return json, page.decode()
+
+
+def main() -> None:
+    """Make the report that stdin names, from the store that the environment names."""
+    os.nice(_NICENESS)
+    database = Database(os.environ[_STORE])
+    try:
+        report = report_of(database, sys.stdin.buffer.read().decode())
+        told = [b"made", orjson.dumps(report.as_json()), report_html(report).encode()]
+    except tuple(_TOLD.values()) as error:
+        told = [type(error).__name__.encode(), str(error).encode()]
+    finally:
+        database.close()
+    sys.stdout.buffer.write(b"\n".join(told))
+
+
+if __name__ == "__main__":
+    main()
