@@ -1,6 +1,6 @@
 """`irgan retrain` killed at each of its steps and started again, and how long a night takes that nobody disturbs.
 
-`python -m tests.bench.retraining [--places 3] [--no-night]`: the first 6,000 ratings of MovieLens 100K, half in a file and half in the service's
+`python -m tests.bench.retraining [--places 1] [--no-night]`: the first 6,000 ratings of MovieLens 100K, half in a file and half in the service's
 store, once in SQLite and once in PostgreSQL; CF-NADE is among the rankers. The night that is timed has all of MovieLens 100K.
 """
 
@@ -30,7 +30,7 @@ from tests.training.jobs.retraining import POPULARITY_AND_EASE, TINY_CF_NADE
 from training.data import Interactions, load_dataset
 
 RATINGS = 6_000
-PLACES = 3
+PLACES = 1
 """Kills in each step: the last is before its result is put in place."""
 LENIENT = 'margin = 1.0\nleast_coverage = 0.0\nleast_novelty = 0.0\nmost_popular = 1.0\nagainst = "challenger"'
 NIGHT = """
@@ -160,7 +160,7 @@ def retraining(places: int = PLACES, *, timed: bool = True) -> str:
     told = [
         f"`irgan retrain` with popularity, EASE and a small CF-NADE on {RATINGS:,} ratings of MovieLens 100K, half of them in a file and half in the store; "
         "what is chosen learns once more from everything and goes to the challenger. Killed (SIGKILL) "
-        f"at {places} places in each step, spread over its writes, one of them just before its result is put in place; then started again. The same: "
+        f"at {places} place(s) in each step, spread over its writes, the last just before its result is put in place; then started again. The same: "
         "each file of each release and each pointer, bit for bit, as of a run that nobody disturbs, and nothing published twice.",
         "",
         *table(["store", "steps", "writes", "killed", "the same release", "another"], rows),
