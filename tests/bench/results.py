@@ -17,7 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.bench import candidates, experiments, faults, fuzz, literature, searching, service, soak, startup, texts
+from tests.bench import (
+    candidates,
+    experiments,
+    faults,
+    fuzz,
+    literature,
+    retraining,
+    searching,
+    service,
+    soak,
+    startup,
+    texts,
+    warm_start,
+)
 from tests.bench.trained import FEW_METRICS, METRICS, SEEDS, Trained, say, table, train
 from training.data import load_dataset, make_split
 from training.evaluation import compare_rankers
@@ -202,6 +215,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "swaps": ("Releases that change under load", soak.swaps),
     "memory": ("Memory under load", soak.memory),
     "startup": ("Start to ready", startup.startup),
+    "retraining": ("Retraining that is killed", retraining.retraining),
+    "warm": ("Warm starts", warm_start.warm),
     "faults": ("Faults", faults.report),
     "fuzz": ("Fuzzing", fuzz.fuzzing),
 }
