@@ -135,6 +135,15 @@ def test_weights_behind_a_release_in_use_outlive_their_run(place: Path) -> None:
     assert not (Path("retraining") / last["run"] / "candidates").exists()
 
 
+def test_what_cannot_be_tidied_up_does_not_undo_a_night(place: Path) -> None:
+    """Nobody can say which releases are in use; the weights stay, and the release is published."""
+    first = night(place, publish="", run="keep = 1\ncf_nade = false")
+    (place / "releases/slots/other").write_text("half a line")
+    last = night(place, publish="", run="keep = 1\ncf_nade = false")
+    assert last["decision"] == "published"
+    assert kept(first) is not None
+
+
 def test_settings_of_a_warm_start_are_checked_with_the_others(place: Path) -> None:
     """And shown in the plan."""
     write_job(place, named='[[rankers]]\nname = "vae"\nwarm_start = {validation_fraction = 0.1, epochs = 3}\n')

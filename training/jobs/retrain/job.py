@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from app.bundle.writing import libraries
-from app.releases import KeptReleases, open_releases
+from app.releases import KeptReleases, ReleaseError, open_releases
 from training.data import Dataset, Split, make_split
 from training.errors import ConfigError, DataError, Interrupted
 from training.jobs.retrain.candidates import everything, make_release, rankers_of, train_candidate
@@ -67,7 +67,10 @@ def retrain(config: RetrainConfig, places: Places, *, accept_change: bool = Fals
             outcome = _Job(config, places, releases, runs, run, device, accept_change).finish()
         except (KeyboardInterrupt, Interrupted) as error:
             raise Interrupted(f"run {run.name} was interrupted; started again, it goes on") from error
-        runs.prune(config.run.keep, in_use=lambda: set(releases.slots().values()))
+        try:
+            runs.prune(config.run.keep, in_use=lambda: set(releases.slots().values()))
+        except (OSError, ReleaseError) as error:  # what was decided stands; the next night tidies up
+            _log.warning("what old runs left stays for now: %s", error)
     return outcome
 
 
