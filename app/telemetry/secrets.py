@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 _KEY = re.compile(r"irgan_[\w-]{16,}")
-_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)(?:\s+|%20)[\w.~+/=-]{8,}")
-_ADDRESS = re.compile(r"(\b[a-zA-Z][\w+.-]*://[^\s:/@'\"]*:)[^\s'\"]*@")
-"""Up to the last @ of the word: a password may hold one that nobody escaped."""
+_AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)(?:\s++|%20)[\w.~+/=-]{8,}")
+_WORD = re.compile(r"[^\s'\"]++")
+_USER = re.compile(r"://[^\s:/@'\"]*+:")
 _NAMED = re.compile(
-    r"(?i)\b((?:\w*password|passwd|\w*secret(?:_\w+)?|\w*session_token)['\"]?\s*[=:]\s*)"
-    r"('[^']*'|\"[^\"]*\"|[^\s'\"&,;)}]+)"
+    r"(?i)\b((?=\w*?(?:(?:password|passwd|session_token)\b|secret(?:_|\b)))\w++['\"]?\s*+[=:]\s*+)"
+    r"('[^']*'|\"[^\"]*\"|[^\s'\"&,;)}]++)"
 )
+"""Each looks at a character once, or a path of some thousand would hold all answers up while its line is written."""
 
 
 def without_secrets(text: str) -> str:
@@ -21,8 +22,15 @@ def without_secrets(text: str) -> str:
         text = _KEY.sub("irgan_***", text)
     if "bearer" in lower or "basic" in lower:
         text = _AUTHORIZATION.sub(r"\1 ***", text)
-    if "://" in lower:
-        text = _ADDRESS.sub(r"\1***@", text)
+    if "://" in lower and "@" in lower:
+        text = _WORD.sub(_address, text)
     if "passw" in lower or "secret" in lower or "session_token" in lower:
         text = _NAMED.sub(r"\1***", text)
     return text
+
+
+def _address(word: re.Match[str]) -> str:
+    """Without all up to the last @: a password may hold one that nobody escaped."""
+    text, end = word[0], word[0].rfind("@")
+    user = _USER.search(text, 0, max(end, 0))
+    return text if user is None else f"{text[: user.end()]}***{text[end:]}"
