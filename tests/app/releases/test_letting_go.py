@@ -15,9 +15,11 @@ from tests.conftest import make_draft, make_rerank_draft, make_search_draft
 
 @pytest.fixture
 def by_hand() -> Iterator[None]:
-    """Nothing is collected but when a test says so."""
+    """Nothing is collected but when a test says so, and nothing that other tests have left."""
     gc.disable()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.set_debug(0)
     gc.garbage.clear()
     gc.enable()
