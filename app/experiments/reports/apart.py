@@ -40,7 +40,7 @@ def _is_large(database: Database) -> bool:
 def made_apart(database: Database, name: str) -> tuple[bytes, str]:
     """The same from another process, however much it is about."""
     done = subprocess.run(  # noqa: S603 - this very program, and no argument of anybody
-        [sys.executable, "-m", __name__],
+        [sys.executable, "-P", "-m", __name__],  # -P: the folder that the service was started in may have an `app` of its own
         env={**os.environ, _STORE: database.address},  # not an argument: it may hold a password, and everybody sees arguments
         input=name.encode(),
         capture_output=True,

@@ -78,9 +78,11 @@ def test_a_report_knows_of_what_was_just_done(service):
     assert client.get("/v1/experiments/test/report").json()["state"] == "concluded"
 
 
-def test_a_report_on_much_is_made_in_another_process(service, monkeypatch):
-    """The same report, the same problems, and the store's address is nothing that a list of processes shows."""
+def test_a_report_on_much_is_made_in_another_process(service, monkeypatch, tmp_path):
+    """The same report, the same problems, whatever lies where the service was started; and no list of processes shows the store's address."""
     client, database = service
+    (tmp_path / "app.py").write_text("raise RuntimeError('this is another app')")
+    monkeypatch.chdir(tmp_path)
     small(database)
     here = client.get("/v1/experiments/test/report")
     page = client.get("/v1/experiments/test/report?format=html")
