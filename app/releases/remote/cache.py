@@ -33,11 +33,20 @@ Histories = Mapping[str, Mapping[int, str]]
 
 
 def default_cache() -> Path:
-    """IRGAN_RELEASES_CACHE, or a folder in the user's own cache."""
+    """IRGAN_RELEASES_CACHE, or a folder in the user's own cache.
+
+    Raises:
+        ReleasesUnusable: the user has none, as some of containers, who are mere numbers.
+    """
     named = os.environ.get("IRGAN_RELEASES_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irgan" / "releases"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irgan" / "releases"
+    except RuntimeError as error:
+        raise ReleasesUnusable(
+            "copies of releases have no place, for this user has no home; name a folder that can be written: IRGAN_RELEASES_CACHE"
+        ) from error
 
 
 class Cache:
@@ -115,7 +124,13 @@ class Cache:
                 yield read_manifest(self.path(release))
 
     def evict(self, needed: Collection[str]) -> None:
-        """Delete the copies of others that nobody has looked at for a while; what is open elsewhere stays until it is closed."""
+        """Delete the copies of others that nobody has looked at for a while, and what killed processes left; what is open elsewhere stays
+        until it is closed.
+        """
+        for name in sorted(self.folder.glob("bundles/*")):
+            with locked(name, None):
+                for abandoned in name.glob(".*.tmp"):  # by a process that was killed: the lock is ours
+                    shutil.rmtree(abandoned, ignore_errors=True)
         for release in self.releases():
             path = self.path(release)
             with self.locked(release):

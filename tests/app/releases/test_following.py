@@ -238,6 +238,15 @@ def test_the_cache_is_the_users_own_unless_it_is_named(monkeypatch, tmp_path):
     assert default_cache() == tmp_path / "mine"
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    """As containers have them that run under any number."""
+    for name in ("IRGAN_RELEASES_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with pytest.raises(ReleasesUnusable, match="IRGAN_RELEASES_CACHE"):
+        default_cache()
+
+
 def test_one_cache_serves_several_addresses_and_only_its_user(s3, tmp_path):
     one, other = (RemoteReleases(url, tmp_path / "cache") for url in (s3.url, s3.new_prefix()))
     assert one.cache.folder != other.cache.folder
