@@ -19,7 +19,7 @@ from pathlib import Path
 from time import time
 
 from app.bundle import BundleError, Manifest, new_folder, read_manifest, write_file
-from app.releases.errors import ReleasesUnusable
+from app.releases.errors import ReleasesBusy, ReleasesUnusable
 from app.releases.files import locked, replacing_folder, set_aside
 
 logger = logging.getLogger(__name__)
@@ -124,20 +124,19 @@ class Cache:
                 yield read_manifest(self.path(release))
 
     def evict(self, needed: Collection[str]) -> None:
-        """Delete the copies of others that nobody has looked at for a while, and what killed processes left; what is open elsewhere stays
-        until it is closed.
+        """Delete what killed processes left, and the copies of others that nobody has looked at for a while.
+
+        What is open elsewhere stays until it is closed.
         """
         for name in sorted(self.folder.glob("bundles/*")):
-            with locked(name, None):
+            with suppress(ReleasesBusy), locked(name, 0.0):  # what is fetched or deleted there now is another time's
                 for abandoned in name.glob(".*.tmp"):  # by a process that was killed: the lock is ours
                     shutil.rmtree(abandoned, ignore_errors=True)
-        for release in self.releases():
-            path = self.path(release)
-            with self.locked(release):
-                if release in needed or not path.is_dir() or time() - path.stat().st_mtime < _UNUSED_SECONDS:
-                    continue
-                shutil.rmtree(set_aside(path), ignore_errors=True)
-            logger.info("the copy of %s is no longer needed", release)
+                for path in sorted(name.glob("[!.]*")):
+                    release = f"{name.name}/{path.name}"
+                    if release not in needed and path.is_dir() and time() - path.stat().st_mtime >= _UNUSED_SECONDS:
+                        shutil.rmtree(set_aside(path), ignore_errors=True)
+                        logger.info("the copy of %s is no longer needed", release)
 
     def histories(self) -> dict[str, dict[int, str]] | None:
         """What the slots pointed to when that was last seen; None where it never was."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from app.bundle import MANIFEST, SEAL, BundleError, BundleNotFound, check_files, read_manifest
@@ -16,6 +17,8 @@ from app.releases.remote.objects import Found, Objects
 from app.releases.remote.slots import RemoteSlots
 
 logger = logging.getLogger(__name__)
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 class Copies:
@@ -49,6 +52,7 @@ class Copies:
             BundleNotFound: there is no such release.
             BundleError: what was fetched is damaged.
             ReleasesUnusable: there is no copy, or none that may be used, and the store does not answer.
+            OSError: the copy cannot be written; a full disk names the folder, once old copies are deleted and that was not enough.
         """
         path = self._cache.path(release)
         try:
@@ -60,15 +64,19 @@ class Copies:
             return path, False
         if not is_whole(found):
             raise BundleNotFound(f"there is no release {release} in {self._objects.url}")
-        tags = {name: one.tag for name, one in found.items()}
-        with self._cache.locked(release):
-            if not anew and self._cache.copied(release) == tags:
-                self._cache.used(release)
-                return path, False
-            with self._cache.replaced(release, tags) as folder:
-                self._fetch(release, found, folder)
-        self._evict(but=release)
-        return path, True
+        try:
+            is_new = self._copy(release, found, anew=anew)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._evict(but=release)
+            try:
+                is_new = self._copy(release, found, anew=anew)
+            except OSError as again:
+                raise OSError(again.errno, again.strerror, str(self._cache.folder)) from again
+        if is_new:
+            self._evict(but=release)
+        return path, is_new
 
     def loaded(self, release: str, load: Callable[[Path], T]) -> T:
         """What a function makes of a copy; a damaged one is fetched anew.
@@ -98,6 +106,16 @@ class Copies:
         """
         histories = [self._slots.changes(slot) for slot in self._slots.all()]
         return {release for changes in histories for release in (changes[-1].release, previous(changes)) if release}
+
+    def _copy(self, release: str, found: Mapping[str, Found], *, anew: bool) -> bool:
+        tags = {name: one.tag for name, one in found.items()}
+        with self._cache.locked(release):
+            if not anew and self._cache.copied(release) == tags:
+                self._cache.used(release)
+                return False
+            with self._cache.replaced(release, tags) as folder:
+                self._fetch(release, found, folder)
+        return True
 
     def _fetch(self, release: str, found: Collection[str], folder: Path) -> None:
         def fetch(name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -34,6 +36,7 @@ from app.releases import (
     prune,
 )
 from app.releases.remote import RemoteReleases, deleting, objects
+from app.releases.remote.cache import Cache
 from app.releases.remote.objects import Found, Objects
 from tests.app.releases.conftest import everything
 from tests.conftest import make_rerank_draft
@@ -475,6 +478,41 @@ def test_a_damaged_object_is_noticed_by_all_and_mended_by_publishing(remote, tmp
             RemoteReleases(remote.place, tmp_path / name).promote("features/v1", "other")
         remote.publish(bundle, "champion")
         assert everything(remote) == before
+
+
+def test_a_full_disk_for_copies_lets_go_of_what_nobody_needs_and_else_names_the_folder(remote, tmp_path, monkeypatch):
+    for version in ("v1", "v2", "v3"):
+        remote.publish(written(tmp_path, version), "champion")
+    theirs = RemoteReleases(remote.place, tmp_path / "their cache")
+    old = theirs.loaded("features/v1", Path)
+    os.utime(old, (0, 0))
+    killed = old.with_name(".v0.12345678.tmp")
+    killed.mkdir()
+    fetch = Objects.fetch
+
+    def full(self: Objects, name: str, target: Path) -> None:
+        if old.exists() or killed.exists() or "/v2/" in name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fetch(self, name, target)
+
+    monkeypatch.setattr(Objects, "fetch", full)
+    assert theirs.loaded("features/v3", Path).is_dir()
+    with pytest.raises(OSError, match=r"No space left on device: .*their cache"):
+        theirs.loaded("features/v2", Path)
+
+
+def test_deleting_copies_does_not_wait_for_another_process_that_fetches(remote, tmp_path):
+    for version in ("v1", "v2", "v3"):
+        remote.publish(written(tmp_path, version), "champion")
+    cache = Cache(tmp_path / "their cache", str(remote.place))
+    theirs = RemoteReleases(remote.place, tmp_path / "their cache")
+    old = theirs.loaded("features/v1", Path)
+    os.utime(old, (0, 0))
+    with cache.locked("features/v1"):
+        cache.evict(())
+        assert old.exists()
+    cache.evict(())
+    assert not old.exists()
 
 
 def test_both_kinds_refuse_alike(kept: KeptReleases, tmp_path: Path) -> None:
