@@ -25,6 +25,17 @@ from training.errors import DataError
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".inter": "\t", ".item": "\t"}
 """What separates fields, by the file's suffix."""
 PARQUET_SUFFIXES = (".parquet", ".pq")
+_WHOLE = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
+"""The types of pandas that hold whole numbers and know missing ones, by Arrow's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +217,11 @@ class ParquetTableFile:
             DataError: no row, or a damaged file.
         """
         try:
-            frame = self._file.read(columns=columns).to_pandas(ignore_metadata=True)
+            read = self._file.read(columns=columns)
+            frame = read.to_pandas(ignore_metadata=True)
+            for field in read.schema:  # whole numbers stay so where some are missing
+                if pa.types.is_integer(field.type) and read[field.name].null_count:
+                    frame[field.name] = read[field.name].to_pandas(types_mapper=_WHOLE.get)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{self.path} is a damaged Parquet file: {error}") from error
         if not len(frame):

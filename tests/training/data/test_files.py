@@ -133,6 +133,17 @@ def test_times_are_seconds_milliseconds_or_iso_dates(folder: Path, times: list[s
     assert dataset.interactions.times.tolist() == seconds
 
 
+def test_whole_numbers_of_a_parquet_table_stay_whole_where_some_are_missing(folder: Path) -> None:
+    (folder / "mine.csv").write_text("user,item\nu,a\nu,b\n")
+    table = pd.DataFrame(
+        {"item": ["a", "b"], "year": pd.array([1996, None], dtype="Int64"), "age": pd.array([3, None], dtype="UInt8")}
+    )
+    table.to_parquet(folder / "items.parquet")
+    read = load_dataset(str(folder / "mine.csv"), FileOptions(items=folder / "items.parquet")).item_table
+    assert [str(dtype) for dtype in read.dtypes] == ["Int64", "UInt8"]
+    assert read["year"].isna().tolist() == [False, True]
+
+
 def test_parquet_knows_dates(folder: Path) -> None:
     frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "date": pd.to_datetime(["1970-01-01 00:01", "1970-01-02 00:00"])})
     frame.to_parquet(folder / "mine.parquet")
