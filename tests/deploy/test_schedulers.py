@@ -67,6 +67,17 @@ def test_both_units_and_cron_work_on_the_same_releases_and_store() -> None:
     assert places[0] == places[1] == places[2]
 
 
+def test_files_that_the_page_copies_are_there() -> None:
+    told = re.findall(r"(?<!\S)docs/[\w./*-]*[\w*]", (DEPLOY / "README.md").read_text())
+    assert told
+    assert all(list(ROOT.glob(path)) for path in told), told
+
+
+def test_what_the_units_retrain_is_kept_where_they_may_write() -> None:
+    config = read_retrain_config(DEPLOY / "retrain.toml")
+    assert config.run.folder.parent == Path(unit("irgan-retrain.service")["Service"]["WorkingDirectory"])
+
+
 def test_systemd_knows_which_ends_are_no_failures_and_which_no_try_would_change() -> None:
     service, timer = unit("irgan-retrain.service")["Service"], unit("irgan-retrain.timer")
     assert codes(service["SuccessExitStatus"]) == {10, 12, 130}
