@@ -337,14 +337,15 @@ def needs_training_extra() -> Iterator[None]:
 
 @contextmanager
 def log_to_stderr(name: str = "training.data") -> Iterator[None]:
-    """Show what a logger and those below it log, down to information, while the block runs; as the service does where JSON is asked for."""
+    """Show what a logger and those below it log, down to information, while the block runs; as the service does where a form is asked for."""
     logger = logging.getLogger(name)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    if os.environ.get("IRGAN_LOG_FORMAT") == "json":
-        from app.telemetry import JsonLines  # noqa: PLC0415 - only where it is asked for
+    form = os.environ.get("IRGAN_LOG_FORMAT")
+    if form in {"json", "text"}:
+        from app.telemetry import JsonLines, OneLine  # noqa: PLC0415 - only where one is asked for
 
-        handler.setFormatter(JsonLines())
+        handler.setFormatter(JsonLines() if form == "json" else OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

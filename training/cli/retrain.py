@@ -38,7 +38,7 @@ def retrain(
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="Show the runs that there were, and run nothing.")] = False,
     accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Train this once on data that changed more than [validation] allows.")
+        bool, typer.Option("--accept-change", help="Train this once on data that changed more than \\[validation] allows.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run on stdout, and nothing else.")] = False,
 ) -> None:

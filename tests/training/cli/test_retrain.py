@@ -84,6 +84,10 @@ def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
     assert sorted(place.rglob("*")) == before
 
 
+def test_help_names_the_table_that_is_not_heeded() -> None:
+    assert "[validation]" in invoke("--help").stdout
+
+
 @pytest.mark.parametrize("every", ["24", "0h", "soon", "-1m"])
 def test_a_pause_that_is_none_is_refused_before_anything_is_read(every: str) -> None:
     with pytest.raises(ConfigError, match="expected a number and a unit"):
