@@ -78,6 +78,19 @@ def test_what_the_units_retrain_is_kept_where_they_may_write() -> None:
     assert config.run.folder.parent == Path(unit("irgan-retrain.service")["Service"]["WorkingDirectory"])
 
 
+def test_each_scheduler_deletes_old_releases_and_is_no_failure_where_that_is_one() -> None:
+    post = unit("irgan-retrain.service")["Service"]["ExecStartPost"]
+    assert post.startswith("-")
+    (container,) = pods()["training"]["containers"]
+    texts = post[1:], (DEPLOY / "irgan.cron").read_text(), container["args"][0], (DEPLOY / "README.md").read_text()
+    for text in texts[:3]:
+        (found,) = [words for words in irgan_commands(text) if words[0] == "releases"]
+        assert_command_exists(found)
+        assert found == ["releases", "prune", "--keep", "14"]
+    assert " ".join(found) in texts[3]
+    assert f"irgan {' '.join(found)} >&2 || true" in texts[2]
+
+
 def test_systemd_knows_which_ends_are_no_failures_and_which_no_try_would_change() -> None:
     service, timer = unit("irgan-retrain.service")["Service"], unit("irgan-retrain.timer")
     assert codes(service["SuccessExitStatus"]) == {10, 12, 130}
