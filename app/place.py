@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 Place = Path | str
 """A folder as a path, or an address such as `s3://bucket/prefix` as text."""
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|(?:s3|gs):", re.IGNORECASE)
+"""With too few slashes an object store's address is a mistake, and no folder to be made."""
 
 
 @overload
@@ -27,4 +28,5 @@ def place_of(given: object) -> object:
     parts = urlsplit(given)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(unquote(parts.path) or "/")
-    return given.rstrip("/")
+    scheme, rest = given.split(":", maxsplit=1)
+    return f"{scheme.lower()}:{rest.rstrip('/')}"

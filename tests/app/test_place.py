@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.place import place_of
+from app.releases import ReleasesUnusable, open_releases
 from app.settings import read_settings
 
 
@@ -23,12 +24,22 @@ from app.settings import read_settings
         ("s3://bucket/prefix", "s3://bucket/prefix"),
         ("s3://bucket/prefix/", "s3://bucket/prefix"),
         ("gs://bucket", "gs://bucket"),
+        ("S3://Bucket/Prefix", "s3://Bucket/Prefix"),
         (Path("s"), Path("s")),
     ],
 )
 def test_paths_stay_paths_and_addresses_text(given, place):
     found = place_of(given)
     assert found == place and isinstance(found, str) == isinstance(place, str)
+
+
+@pytest.mark.parametrize("given", ["s3:/bucket/prefix", "S3:bucket", "gs:/bucket"])
+def test_an_address_that_lacks_a_slash_makes_no_folder(given, tmp_path, monkeypatch):
+    pytest.importorskip("s3fs")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ReleasesUnusable, match=r"names no bucket; expected (s3|gs)://BUCKET/PREFIX"):
+        open_releases(place_of(given))
+    assert not any(tmp_path.iterdir())
 
 
 def test_settings_understand_both(monkeypatch):
