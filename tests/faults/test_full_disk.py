@@ -28,13 +28,6 @@ MANY = [{"id": f"many{number}", "title": "x" * 400, "text": "y" * 4000} for numb
 
 
 @pytest.fixture
-def releases(tmp_path: Path) -> Path:
-    store = ReleaseStore(tmp_path / "releases")
-    store.publish(write_bundle(make_draft(), tmp_path / "drafts"), "champion")
-    return store.folder
-
-
-@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     with small_disk(tmp_path / "disk", 3) as disk:
         yield disk

@@ -6,16 +6,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from time import sleep
 from typing import Any
 
 import pytest
 
-from app.bundle import write_bundle
-from app.releases import ReleaseStore
 from tests.app.process import serving
-from tests.conftest import make_draft
 from tests.faults.load import Load, assert_kept, under_load
 from tests.postgres import main_process, new_database, postgres_server, start, stop
 
@@ -29,13 +25,6 @@ def server() -> Iterator[str]:
     """One of its own, which may be stopped."""
     with postgres_server("max_connections=20") as server:
         yield server
-
-
-@pytest.fixture
-def releases(tmp_path: Path) -> Path:
-    store = ReleaseStore(tmp_path / "releases")
-    store.publish(write_bundle(make_draft(), tmp_path / "drafts"), "champion")
-    return store.folder
 
 
 def run(server: str, statement: str) -> list[tuple[Any, ...]]:

@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.bundle import write_bundle
-from app.releases import ReleaseStore
 from tests.app.process import serving
-from tests.conftest import make_draft
 from tests.faults.load import Load, assert_kept, under_load
 
 EVENTS, RANKED, READY = "/v1/events", "/v1/recommendations/u1?k=5", "/health/ready"
-
-
-@pytest.fixture
-def releases(tmp_path: Path) -> Path:
-    store = ReleaseStore(tmp_path / "releases")
-    store.publish(write_bundle(make_draft(), tmp_path / "drafts"), "champion")
-    return store.folder
 
 
 @pytest.fixture
