@@ -18,6 +18,8 @@ from app.store.tables import EVENTS, IMPRESSIONS
 MOST_ROWS = 100_000
 """With more events and answers in the store a report takes longer than a process takes to start."""
 _STORE = "IRGAN_STORE"
+_MOST_SECONDS = 600.0
+"""A report on millions of rows takes a minute. What takes longer than this hangs, and all others wait for their turn behind it."""
 _NICENESS = 5
 """Answers come first."""
 _TOLD = {kind.__name__: kind for kind in (ExtraMissing, StoreUnusable, UnknownExperiment, WrongState)}
@@ -38,14 +40,28 @@ def _is_large(database: Database) -> bool:
 
 
 def made_apart(database: Database, name: str) -> tuple[bytes, str]:
-    """The same from another process, however much it is about."""
-    done = subprocess.run(  # noqa: S603 - this very program, and no argument of anybody
-        [sys.executable, "-P", "-m", __name__],  # -P: the folder that the service was started in may have an `app` of its own
-        env={**os.environ, _STORE: database.address},  # not an argument: it may hold a password, and everybody sees arguments
-        input=name.encode(),
-        capture_output=True,
-        check=False,
-    )
+    """The same from another process, however much it is about; raises StoreUnusable where that does not end."""
+    try:
+        done = subprocess.run(  # noqa: S603 - this very program, and no argument of anybody
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                __name__,
+            ],  # -P: the folder that the service was started in may have an `app` of its own
+            env={
+                **os.environ,
+                _STORE: database.address,
+            },  # not an argument: it may hold a password, and everybody sees arguments
+            input=name.encode(),
+            capture_output=True,
+            check=False,
+            timeout=_MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StoreUnusable(
+            f"the report on {name!r} was given up after {_MOST_SECONDS:g} s; ask for it when the store has less to do"
+        ) from error
     kind, _, rest = done.stdout.partition(b"\n")
     if done.returncode or not kind:
         raise RuntimeError(

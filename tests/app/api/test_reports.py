@@ -114,6 +114,17 @@ def test_a_process_that_fails_to_make_a_report_is_a_mistake_of_ours(service, mon
     assert client.get("/v1/experiments/test/report").status_code == 500
 
 
+def test_a_process_that_does_not_end_is_given_up(service, monkeypatch):
+    """It would hold all other reports up, and the end of the service."""
+    client, database = service
+    small(database)
+    monkeypatch.setattr(apart, "MOST_ROWS", 1)
+    monkeypatch.setattr(apart, "_MOST_SECONDS", 0.01)
+    answer = client.get("/v1/experiments/test/report")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:irgan:problem:store-unusable")
+    assert answer.headers["retry-after"]
+
+
 def test_there_is_none_by_that_name(service):
     client, _ = service
     problem = client.get("/v1/experiments/nothing/report").json()
