@@ -165,7 +165,7 @@ def _threshold(events: Events, given: float | None) -> float:
         if highest != _FIVE_STARS:
             raise DataError(
                 f"{path}: ratings run from {lowest:g} to {highest:g}, and it is not clear which of them mean that an item was liked; "
-                "give --positive-threshold, or --rating-column none if every line does"
+                "give --positive-threshold, or --rating-column none if every line does (a retraining: data.positive_threshold)"
             )
         logger.info("%s: ratings of %g and more count as liked (--positive-threshold says otherwise)", path, _LIKED_OF_FIVE)
         given = _LIKED_OF_FIVE

@@ -274,8 +274,8 @@ def test_only_records_are_kept_of_old_runs(place: Path, store: ReleaseStore) -> 
 
 
 def test_events_of_the_store_count_up_to_the_watermark(place: Path, store: ReleaseStore, store_url: str) -> None:
-    """Ratings in a file and in the store; of a pair in both the later one counts; other types and events without a user do not."""
-    write_job(place, data='[data.store]\ntypes = {rating = "value", purchase = 5.0}\n')
+    """Ratings in a file and in the store; of a pair in both the later one counts; other types, other values and events without a user do not."""
+    write_job(place, data='[data.store]\ntypes = {rating = "value", purchase = 5.0}\nvalues = [1, 5.0]\n')
     database = Database(store_url)
     later = datetime(2000, 1, 1, tzinfo=UTC)
     events = [
@@ -284,13 +284,14 @@ def test_events_of_the_store_count_up_to_the_watermark(place: Path, store: Relea
         Event(id="3", type="click", time=later, user="u0", item="i1"),
         Event(id="4", type="rating", time=later, session="s", item="i1", value=1.0),
         Event(id="5", type="purchase", time=later, user="newcomer", item="new"),
+        Event(id="6", type="rating", time=later, user="u1", item="i1", value=1e9),
     ]
     with database.begin() as connection:
         insert_events(connection, events)
     database.close()
     config = read_retrain_config(place / "config.toml")
     snapshot = retrain(config, Places.of(config, {"IRGAN_STORE": store_url})).record["snapshot"]
-    assert snapshot["watermark"] == 5
+    assert snapshot["watermark"] == 6
     assert [source["events"] for source in snapshot["sources"]] == [720, 3]
     bundle = read_recommender(store.path(str(store.current("challenger"))))
     assert bundle.users.find("newcomer") is not None

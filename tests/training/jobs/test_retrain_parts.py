@@ -81,6 +81,7 @@ def test_what_types_do_not_say_is_said_at_once_too(tmp_path: Path) -> None:
     [
         ("[data]", "nothing to learn from"),
         ("[data]\nsources = ['a.csv']\n[data.store]\ntypes = {a = 'like', b = 2.0}", "either every type is worth `like`"),
+        ("[data]\n[data.store]\ntypes = {a = 'value'}\nvalues = [5, 1]", "expected the lowest rating, and then a higher one"),
         ("[data", "is not TOML"),
         ("[data]\nsources = ['a.csv']\n[run]\ncf_nade = false", "nothing to train"),
         ("[data]\nsources = ['movielens-100k']\nheader = false", "header say how a file is read"),

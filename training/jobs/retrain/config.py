@@ -34,6 +34,8 @@ class StoreSource(_Part):
     types: dict[str, float | Literal["value", "like"]] = Field(min_length=1)
     """What an event of each type is worth: a rating, `value` for the event's own value as a rating, or `like` where nothing has ratings.
     Events of other types do not count."""
+    values: tuple[float, float] | None = None
+    """The lowest and the highest value that is a rating; an event with another does not count, whoever sent it."""
     after: Count = 0
     """Only events with a greater number."""
 
@@ -42,6 +44,8 @@ class StoreSource(_Part):
         likes = [name for name, worth in self.types.items() if worth == "like"]
         if likes and len(likes) != len(self.types):
             raise ValueError("either every type is worth `like`, or every one a rating (a number, or `value`)")
+        if self.values is not None and not self.values[0] < self.values[1]:
+            raise ValueError("values: expected the lowest rating, and then a higher one, such as [1.0, 5.0]")
         return self
 
     @property

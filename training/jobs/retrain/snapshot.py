@@ -151,13 +151,17 @@ def _pages(log: EventLog, after: int) -> Iterator[list[tuple[int, Event]]]:
         after = page[-1][0]
 
 
+def _is_within(value: float | None, bounds: tuple[float, float] | None) -> bool:
+    return value is not None and (bounds is None or bounds[0] <= value <= bounds[1])
+
+
 def _page(events: list[Event], source: StoreSource) -> pd.DataFrame:
     """Those that count, in columns: many events take a tenth of the memory of as many objects."""
     rows = []
     for event in events:
         worth = source.types.get(event.type)
         if worth == "value":
-            worth = event.value
+            worth = event.value if _is_within(event.value, source.values) else None
         if worth is not None and event.user is not None and event.item is not None:
             rows.append((event.user, event.item, int(event.time.timestamp()), worth))
     frame = pd.DataFrame(rows, columns=["user", "item", "time", "rating"])
