@@ -41,22 +41,13 @@ def _is_large(database: Database) -> bool:
 
 def made_apart(database: Database, name: str) -> tuple[bytes, str]:
     """The same from another process, however much it is about; raises StoreUnusable where that does not end."""
+    # Safe (-P): the folder that the service was started in may have an `app` of its own.
+    command = [sys.executable, "-P", "-m", __name__]
+    # The address is no argument, since it may hold a password, and everybody sees arguments.
+    environment = {**os.environ, _STORE: database.address}
     try:
         done = subprocess.run(  # noqa: S603 - this very program, and no argument of anybody
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                __name__,
-            ],  # -P: the folder that the service was started in may have an `app` of its own
-            env={
-                **os.environ,
-                _STORE: database.address,
-            },  # not an argument: it may hold a password, and everybody sees arguments
-            input=name.encode(),
-            capture_output=True,
-            check=False,
-            timeout=_MOST_SECONDS,
+            command, env=environment, input=name.encode(), capture_output=True, check=False, timeout=_MOST_SECONDS
         )
     except subprocess.TimeoutExpired as error:
         raise StoreUnusable(
