@@ -30,6 +30,8 @@ class ReleasesUnusable(ReleaseError):
 class ReleasesUnreachable(ReleasesUnusable):
     """The object store that keeps the releases does not answer."""
 
+    exit_code = 1  # no mistake of who asked: later it may answer, and schedulers try again
+
 
 class ReleasesReadOnly(ReleaseError):
     """The folder of releases may not be changed from here."""

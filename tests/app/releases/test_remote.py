@@ -312,6 +312,7 @@ def test_an_endpoint_that_does_not_answer_is_an_error_in_one_line(s3, tmp_path, 
         with pytest.raises(ReleasesUnreachable, match=rf"{s3.url} cannot be reached now") as error:
             act()
         assert "\n" not in str(error.value)
+        assert error.value.exit_code == 1  # schedulers try again
 
 
 def test_a_server_that_takes_connections_and_says_nothing_is_not_waited_for(s3, tmp_path, monkeypatch):
