@@ -10,6 +10,7 @@ import contextlib
 import errno
 import importlib.metadata
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _COMMANDS = "irgan.commands"
 _CLOSED_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
+_WRITTEN_SHORT = re.compile(r"\d+ requested and \d+ written")
+"""All that NumPy says of a full disk."""
 
 
 class _Commands(TyperGroup):
@@ -138,7 +141,8 @@ def main() -> None:
         if error.errno == errno.EPIPE:
             sys.exit(_CLOSED_PIPE)
         place = f": {error.filename}" if error.filename else ""
-        _say(f"{error.strerror or error}{place}")
+        short = error.errno is None and _WRITTEN_SHORT.fullmatch(str(error))
+        _say(f"No space left on device ({error})" if short else f"{error.strerror or error}{place}")
         sys.exit(1)
     except Exception as error:
         code = getattr(error, "exit_code", None)

@@ -166,6 +166,7 @@ def test_a_store_that_cannot_be_is_told_before_anything_answers(run, monkeypatch
     ("error", "code", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/data/items.npy"), 1, "No space left on device: /data/items.npy"),
+        (OSError("800 requested and 16 written"), 1, "No space left on device (800 requested and 16 written)"),
         (KeyboardInterrupt(), 130, ""),
         (type("Interrupted", (Exception,), {"exit_code": 130})("stopped; a checkpoint was kept"), 130, "a checkpoint was kept"),
     ],
