@@ -114,6 +114,28 @@ def test_who_has_seen_a_variant_sees_it_whatever_weights_become(releases, steps)
         assert all(services[0].seen(user)[1] == owners.at(position(variant_space("test"), user)) for user in unseen)
 
 
+def test_a_service_that_is_behind_exposes_one_unit_after_another_and_each_is_kept(services):
+    """Whoever knows of the new shares asks for what is newer than what it has read, and misses none, be it the very next."""
+    first, behind = services(), services()
+    first.experiments.create(definition())
+    first.experiments.start("test")
+    for service in (first, behind):
+        service.running.follow()
+    first.experiments.update("test", weights={"treatment": 9.0})
+    first.running.follow()
+    moved = [
+        user
+        for user in USERS
+        if first.assign("recommendations", user)[0].variant != behind.assign("recommendations", user)[0].variant
+    ]
+    assert len(moved) > 100
+    for user in moved[:3]:
+        seen = behind.seen(user)
+        behind.impressions.flush()
+        first.running.follow()
+        assert first.assign("recommendations", user)[0].variant == seen[1]
+
+
 def test_only_those_that_moved_must_be_known(services):
     service = services()
     service.experiments.create(definition())
