@@ -34,7 +34,7 @@ class DenseSearch(Protocol):
 
 
 class EncodedText:
-    """Texts by a trained text encoder.
+    """Texts by a trained text encoder; of one for which it gives no numbers nothing is known.
 
     Args:
         encoder: of queries and documents.
@@ -50,11 +50,12 @@ class EncodedText:
     def query(self, text: str) -> np.ndarray | None:
         """See `DenseSearch`."""
         query_D: np.ndarray = self._encoder.encode_queries([text])[0]
-        return query_D
+        return query_D if np.isfinite(query_D).all() else None
 
     def documents(self, texts: Sequence[str]) -> np.ndarray:
         """See `DenseSearch`."""
-        return self._encoder.encode_documents(texts)
+        vectors_JD = self._encoder.encode_documents(texts)
+        return np.where(np.isfinite(vectors_JD).all(axis=1, keepdims=True), vectors_JD, np.float32(0))
 
 
 class MatchedText:

@@ -224,7 +224,11 @@ class Recommender:
             scores_I = exact_scores(self._model.item_vectors_ID, query_D, rows_I)
         else:
             scores_I = self._model.rescorer.scores(query_D[None, :], rows_I)[0]
-        shift = scores_I.max() - scores_I.min() + 1.0
+        scored_I = np.isfinite(scores_I)
+        last = last[scored_I[last]]
+        if not len(last):
+            return rows_K, scores_K
+        shift = scores_I[scored_I].max() - scores_I[scored_I].min() + 1.0
         last_rows, last_scores = best(last, scores_I[last] - shift, missing)
         return np.concatenate([rows_K, last_rows]), np.concatenate([scores_K, last_scores])
 
@@ -237,10 +241,12 @@ class Recommender:
     def _rescored(
         self, query_D: np.ndarray, rows_C: np.ndarray, scores_C: np.ndarray, wanted: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The candidates in the order of the ranker's own scores, as many as are wanted."""
+        """The candidates in the order of the ranker's own scores, as many as are wanted; without those that get no number."""
         if self._model.rescorer is None:
             return rows_C, scores_C
-        return best(rows_C, self._model.rescorer.scores(query_D[None, :], rows_C)[0], wanted)
+        scores_C = self._model.rescorer.scores(query_D[None, :], rows_C)[0]
+        scored_C = np.isfinite(scores_C)
+        return best(rows_C[scored_C], scores_C[scored_C], wanted)
 
     def pool(self, k: int, diversity: float) -> int:
         """How many candidates to search for, so that diversity has something to choose from."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.bundle import Bundle, HistoryPolicy, read_bundle, write_bundle
+from app.bundle import Bundle, HistoryPolicy, OnnxRescorer, read_bundle, write_bundle
 from app.retrieval import Query, Recommender, SimilarItems, parse_condition
 from tests.conftest import make_draft, with_rescorer
 
@@ -89,3 +89,20 @@ def test_similar_items_and_the_fallback_know_no_second_stage(tmp_path):
     np.testing.assert_allclose(similar.scores, (unit_ID @ unit_ID[7])[similar.rows], atol=1e-6)
     popular = recommender.recommend(Query(user="stranger", k=3))
     assert (popular.fallback, popular.rows.tolist()) == ("popularity", [0, 1, 2])
+
+
+@pytest.mark.parametrize("policy", [HistoryPolicy(4.0), HistoryPolicy(4.0, "all", demote_low=True)])
+def test_items_that_the_rescorer_gives_no_number_are_not_answered(tmp_path, monkeypatch, policy):
+    """A graph may run out of its numbers for one item; the others keep their order."""
+    recommender = Recommender(_bundle(tmp_path, policy=policy))
+    query = Query(user="u0", k=900, exclude_seen=False)
+    whole = recommender.recommend(query).rows.tolist()
+    own = OnnxRescorer.scores
+
+    def with_holes(self: OnnxRescorer, queries_BD: np.ndarray, items_C: np.ndarray) -> np.ndarray:
+        return np.where(np.isin(items_C, [whole[0], whole[-1]]), np.nan, own(self, queries_BD, items_C))
+
+    monkeypatch.setattr(OnnxRescorer, "scores", with_holes)
+    answer = recommender.recommend(query)
+    assert answer.rows.tolist() == whole[1:-1]
+    assert np.isfinite(answer.scores).all()

@@ -112,6 +112,25 @@ def test_the_best_by_both_is_found_though_it_leads_neither_ranking():
         assert list(zip(found.rows, found.scores, strict=True)) == wanted and wanted[0][0] == 700
 
 
+def test_of_a_text_for_which_the_encoder_gives_no_numbers_only_the_words_count(monkeypatch):
+    """A graph may run out of its numbers; documents that come later get zeros for the same reason."""
+    draft = make_search_draft(num_documents=50)
+    engine = engine_of(draft)
+    words = engine.search(SearchQuestion("heat shock", "lexical", k=20))
+    encoder = type(draft.model.encoder)
+    monkeypatch.setattr(
+        encoder, "encode_queries", lambda self, texts: np.full((len(texts), self.dim), np.nan, dtype=np.float32)
+    )
+    monkeypatch.setattr(
+        encoder, "encode_documents", lambda self, texts: np.full((len(texts), self.dim), np.inf, dtype=np.float32)
+    )
+    assert engine.search(SearchQuestion("heat shock", "dense", k=20)).rows == []
+    assert engine.search(SearchQuestion("heat shock", "hybrid", k=20)).rows == words.rows
+    later = engine.with_changes({"new": Document("New", "heat shock", {})})
+    found = later.search(SearchQuestion("heat shock", "hybrid", k=60))
+    assert np.isfinite(found.scores).all() and len(found.rows) == len(words.rows) + 1
+
+
 def test_a_bundle_ranks_as_its_draft_does(tmp_path):
     draft = make_search_draft(num_documents=50)
     bundle = read_bundle(write_search(draft, tmp_path))
