@@ -5,10 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 
-_ARENAS, _MAPPED_FROM = -8, -3
+_ARENAS, _MAPPED_FROM, _KEPT = -8, -3, -1
 """Parameters of glibc's `mallopt`, as its malloc.h numbers them."""
-_SETTINGS = {_ARENAS: ("MALLOC_ARENA_MAX", 2), _MAPPED_FROM: ("MALLOC_MMAP_THRESHOLD_", 256 * 2**10)}
-"""By parameter, the variable that sets it from outside, and what a service wants."""
+_SETTINGS = {
+    _ARENAS: ("MALLOC_ARENA_MAX", 2),
+    _MAPPED_FROM: ("MALLOC_MMAP_THRESHOLD_", 4 * 2**20),
+    _KEPT: ("MALLOC_TRIM_THRESHOLD_", 16 * 2**20),
+}
+"""By parameter, the variable that sets it from outside, and what a service wants: a number of arenas, then bytes.
+
+An array that is mapped costs the kernel its pages each time: scores of all items, which a request makes and drops, must not be. Half a million of
+them in double precision fit below the limit, and the vectors of a small bundle are above it.
+"""
 
 
 def settle() -> None:
