@@ -18,6 +18,8 @@ from app.releases.remote.store import RemoteReleases
 
 _UNFINISHED = timedelta(days=1)
 """An upload that nothing was added to for so long was left by a process that was killed."""
+_DECIDED = timedelta(minutes=1)
+"""Whoever marks a release looks at the slots at once; a mark that is older was left by a process that was killed."""
 
 
 def mark(store: RemoteReleases, releases: Iterable[str], used: Collection[str]) -> list[str]:
@@ -31,15 +33,18 @@ def mark(store: RemoteReleases, releases: Iterable[str], used: Collection[str]) 
     Returns:
         Those that go; the others are as they were.
     """
-    objects = store.objects
-    marked = {name.split("/", 1)[1].rpartition("/")[0] for name in objects.list("bundles") if name.endswith(f"/{GOING}")}
-    for release in set(releases) - marked:
+    objects, now = store.objects, datetime.now(UTC)
+    found = {release: files[GOING] for release, files in _by_release(objects.list("bundles")).items() if GOING in files}
+    # Only who set a mark may take it back: who moved a slot may have seen it, and counts on its staying.
+    ours = {release for release, mark in found.items() if _is_older(mark, now, _DECIDED)}
+    for release in set(releases) - found.keys():
         with suppress(FileExistsError):
             objects.create(f"bundles/{release}/{GOING}", b"")
+            ours.add(release)
     needed = {*used, *store.fresh_needed()}
-    going = sorted({*releases, *marked})
+    going = sorted({*releases, *found})
     for release in going:
-        if release in needed:
+        if release in needed and release in ours:
             objects.delete(f"bundles/{release}/{GOING}")
     return [release for release in going if release not in needed]
 
@@ -53,7 +58,7 @@ def delete(store: RemoteReleases, releases: Iterable[str]) -> None:
             objects.delete(f"bundles/{release}/{name}")
     now = datetime.now(UTC)
     for release, files in _by_release(objects.list("bundles")).items():
-        if MANIFEST not in files and GOING not in files and all(_is_older(found, now) for found in files.values()):
+        if MANIFEST not in files and GOING not in files and all(_is_older(found, now, _UNFINISHED) for found in files.values()):
             for name in files:
                 objects.delete(f"bundles/{release}/{name}")
 
@@ -67,5 +72,5 @@ def _by_release(objects: dict[str, Found]) -> dict[str, dict[str, Found]]:
     return releases
 
 
-def _is_older(found: Found, now: datetime) -> bool:
-    return found.modified is not None and now - found.modified > _UNFINISHED
+def _is_older(found: Found, now: datetime, age: timedelta) -> bool:
+    return found.modified is not None and now - found.modified > age

@@ -459,6 +459,20 @@ def test_what_is_being_deleted_while_it_is_promoted_is_not_promoted(remote, tmp_
     assert remote.current("champion") == "features/v3"
 
 
+def test_a_mark_is_taken_back_by_who_set_it_alone_or_when_it_is_old(remote, tmp_path, monkeypatch):
+    """Somebody who promotes has seen it, and undoes their change for it; one of a killed process must not stay."""
+    for number in range(1, 4):
+        remote.publish(written(tmp_path, f"v{number}"), "champion")
+    mark = "bundles/features/v3/.going"
+    remote.objects.create(mark, b"")
+    assert [one.version for one in prune(remote, 0)] == ["v1"]
+    assert mark in everything(remote)
+    monkeypatch.setattr(deleting, "_DECIDED", timedelta(seconds=-5))
+    assert prune(remote, 0) == []
+    assert mark not in everything(remote)
+    assert RemoteReleases(remote.place, tmp_path / "theirs").promote("features/v3", "other") == "features/v3"
+
+
 def test_tags_are_found_whatever_the_store_calls_them():
     """As S3 lists objects, as Google does, and as one does that tells sizes and times alone."""
     time = datetime(2026, 11, 25, tzinfo=UTC)
@@ -466,7 +480,7 @@ def test_tags_are_found_whatever_the_store_calls_them():
     assert objects._tag({"etag": "b", "md5Hash": "c", "updated": "2026-11-25T00:00:00Z"}) == "b"
     assert objects._modified({"updated": "2026-11-25T00:00:00Z"}) == time
     assert objects._tag({"size": 1, "mtime": time}) == f"1 {time}"
-    assert not deleting._is_older(Found(1, "a", None), time)
+    assert not deleting._is_older(Found(1, "a", None), time, timedelta(0))
 
 
 def test_a_damaged_object_is_noticed_by_all_and_mended_by_publishing(remote, tmp_path):
