@@ -99,7 +99,7 @@ class LiveExperiments:
                     running[one.name] = one
             self.running = [running[name] for name in sorted(running)]
             self._exposed = {} if is_other_store else {name: self._exposed[name] for name in running if name in self._exposed}
-        if is_new or any(exposed.is_settling for exposed in self._exposed.values()):
+        if is_new or any(exposed.has_news(self._records) for exposed in self._exposed.values()):
             self._plan()
             self._last_change = last_change
 

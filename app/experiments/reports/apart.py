@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app.errors import ExtraMissing
 from app.experiments.errors import UnknownExperiment, WrongState
 from app.experiments.reports import report_html, report_of
-from app.store import Database, StoreUnusable
+from app.store import Database, ExperimentRecords, StoreUnusable
 from app.store.tables import EVENTS, IMPRESSIONS
 
 MOST_ROWS = 100_000
@@ -27,7 +27,8 @@ _TOLD = {kind.__name__: kind for kind in (ExtraMissing, StoreUnusable, UnknownEx
 
 def whole_report(database: Database, name: str) -> tuple[bytes, str]:
     """The report on an experiment as JSON and as a page; raises what `report_of` and `report_html` raise."""
-    if _is_large(database):
+    record = ExperimentRecords(database).get(name)
+    if record is not None and record.started is not None and _is_large(database):
         return made_apart(database, name)
     report = report_of(database, name)
     return orjson.dumps(report.as_json()), report_html(report)

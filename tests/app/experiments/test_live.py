@@ -190,6 +190,28 @@ def test_an_exposure_that_another_process_writes_late_is_found(services, monkeyp
     assert ahead.seen(late) == ("test", "control")
 
 
+def test_an_exposure_that_is_written_much_later_is_found_in_the_end(services, monkeypatch):
+    """Another process could not reach the store while weights changed; it is looked for now and then, and nothing is planned anew for nothing."""
+    ahead, behind = services(), services()
+    ahead.experiments.create(definition())
+    ahead.experiments.start("test")
+    for service in (ahead, behind):
+        service.running.follow()
+    ahead.experiments.update("test", weights={"treatment": 1000})
+    ahead.running.follow()
+    monkeypatch.setattr(ahead.running._exposed["test"], "_settled_at", 0.0)
+    late = next(user for user in USERS if behind.seen(user) == ("test", "control"))
+    behind.impressions.flush()
+    monkeypatch.setattr(ahead.running._exposed["test"], "_look_again_at", 0.0)
+    ahead.running.follow()
+    assert ahead.seen(late) == ("test", "control")
+    plans = ahead.running.plans
+    for _ in range(2):
+        monkeypatch.setattr(ahead.running._exposed["test"], "_look_again_at", 0.0)
+        ahead.running.follow()
+    assert ahead.running.plans is plans
+
+
 def test_who_is_exposed_while_new_weights_are_being_followed_keeps_the_variant(services, monkeypatch):
     """The exposures have been read, and the plan before goes on answering until the new one is made."""
     service = services()
