@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from time import monotonic
 
 from app.experiments.assignment import Allocation
 from app.experiments.kept import KeptExperiment
-from app.experiments.plan import Exposure, Part, RunningExperiment
+from app.experiments.plan import Part, RunningExperiment
 from app.experiments.spans import Spans, minus, union
 from app.store import ExperimentRecords
 
@@ -22,20 +21,17 @@ class Exposed:
     """The units of one running experiment that keep a variant from before, as far as the store knows of them.
 
     Args:
-        name: of the experiment.
         revision: of the allocation in force.
         variants: that have given positions away since they first had them; units that have seen others see the same now.
     """
 
-    def __init__(self, name: str, revision: int, variants: list[str]) -> None:
-        self._name = name
+    def __init__(self, revision: int, variants: list[str]) -> None:
         self._revision = revision
         self._variants = variants
         self._parts: dict[str, Part] = {}
         self._since: int | None = None
         self._settled_at = monotonic() + _SETTLING_SECONDS
         self._look_again_at = self._settled_at + _LATE_SECONDS
-        self._is_behind = False
 
     @classmethod
     def under(cls, one: KeptExperiment, known: Exposed | None, records: ExperimentRecords) -> Exposed:
@@ -55,26 +51,12 @@ class Exposed:
         if known is not None and all(then == now for revision, then in earlier.items() if revision >= known._revision):
             known._revision = one.allocated_in
             return known
-        return cls(one.name, one.allocated_in, _givers(now, list(earlier.values())))
+        return cls(one.allocated_in, _givers(now, list(earlier.values())))
 
     @property
     def is_settling(self) -> bool:
         """Whether the store has, or may get, exposures that are not known yet."""
         return bool(self._variants) and (self._since is None or monotonic() < self._settled_at)
-
-    def has_news(self, records: ExperimentRecords) -> bool:
-        """Whether `let_stay` has something to read; what came late is looked for now and then.
-
-        Raises:
-            StoreUnusable: nobody can say.
-        """
-        if self.is_settling:
-            return True
-        if self._variants and monotonic() >= self._look_again_at:
-            with self._new(records) as (_, exposures):
-                self._is_behind = bool(list(exposures))
-            self._look_again_at = monotonic() + _LATE_SECONDS
-        return self._is_behind
 
     def let_stay(self, running: RunningExperiment, records: ExperimentRecords) -> None:
         """Read what may be new, and have an experiment keep all that is known.
@@ -86,14 +68,32 @@ class Exposed:
         Raises:
             StoreUnusable: they cannot be read.
         """
-        if self.is_settling or self._is_behind:
-            with self._new(records) as (last, exposures):
-                self._parts |= running.moved(exposures)
-            self._since, self._is_behind = last, False
+        if self.is_settling:
+            self._parts |= self._moved(running, records)
         running.keep(self._parts)
 
-    def _new(self, records: ExperimentRecords) -> AbstractContextManager[tuple[int, Iterator[Exposure]]]:
-        return records.exposures(self._name, variants=self._variants, before=self._revision, since=self._since)
+    def let_late_ones_stay(self, running: RunningExperiment, records: ExperimentRecords) -> None:
+        """Now and then have an experiment that runs keep whoever another process was late to write down.
+
+        Args:
+            running: the experiment, as it assigns units.
+            records: where exposures are kept.
+
+        Raises:
+            StoreUnusable: they cannot be read.
+        """
+        if self._variants and monotonic() >= self._look_again_at:
+            self._look_again_at = monotonic() + _LATE_SECONDS
+            late = {unit: part for unit, part in self._moved(running, records).items() if unit not in self._parts}
+            self._parts |= late
+            running.keep(late)
+
+    def _moved(self, running: RunningExperiment, records: ExperimentRecords) -> dict[str, Part]:
+        wanted = records.exposures(running.name, variants=self._variants, before=self._revision, since=self._since)
+        with wanted as (last, exposures):
+            moved = running.moved(exposures)
+        self._since = last
+        return moved
 
 
 def _givers(now: Mapping[str, Spans], earlier: list[Mapping[str, Spans]]) -> list[str]:

@@ -99,9 +99,12 @@ class LiveExperiments:
                     running[one.name] = one
             self.running = [running[name] for name in sorted(running)]
             self._exposed = {} if is_other_store else {name: self._exposed[name] for name in running if name in self._exposed}
-        if is_new or any(exposed.has_news(self._records) for exposed in self._exposed.values()):
+        if is_new or any(exposed.is_settling for exposed in self._exposed.values()):
             self._plan()
             self._last_change = last_change
+        for plan in self.plans.values():
+            for name, experiment in plan.experiments.items():
+                self._exposed[name].let_late_ones_stay(experiment, self._records)
 
     def _plan(self) -> None:
         with self._impressions.watching() as shown:

@@ -205,11 +205,14 @@ def test_an_exposure_that_is_written_much_later_is_found_in_the_end(services, mo
     monkeypatch.setattr(ahead.running._exposed["test"], "_look_again_at", 0.0)
     ahead.running.follow()
     assert ahead.seen(late) == ("test", "control")
-    plans = ahead.running.plans
+    plans, exposed = ahead.running.plans, ahead.running._exposed["test"]
+    ahead.running._impressions.flush()
+    shown = exposed._since
     for _ in range(2):
         monkeypatch.setattr(ahead.running._exposed["test"], "_look_again_at", 0.0)
         ahead.running.follow()
     assert ahead.running.plans is plans
+    assert exposed._since > shown  # no row is looked through twice
 
 
 def test_who_is_exposed_while_new_weights_are_being_followed_keeps_the_variant(services, monkeypatch):
