@@ -9,8 +9,21 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from app.bundle import AnyBundle, Bundle, ContentInvalid, FeatureRanker, Manifest, RerankBundle, SearchBundle, read_bundle
+from app.bundle import (
+    AnyBundle,
+    Bundle,
+    ContentInvalid,
+    FeatureRanker,
+    Histories,
+    Manifest,
+    RerankBundle,
+    SearchBundle,
+    read_bundle,
+)
 from app.retrieval import Catalogue, ItemCards, Query, Recommender, SearchEngine, SearchQuestion, SimilarItems
+
+_NUM_TRIED = 1000
+"""Items that are scored before a release answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -114,11 +127,17 @@ def _asked(bundle: AnyBundle) -> Release:
             _check_finite(bundle.model.scores(np.zeros((2, bundle.model.num_features), dtype=np.float32)))
             return RerankRelease(**_named(bundle), bundle=bundle, model=bundle.model)
         case SearchBundle():
+            # Later a text or an item without a number is passed over; a model that has none for the first ones is no model.
+            if bundle.model.encoder is not None:
+                _check_finite(bundle.model.encoder.encode_queries([text]))
             engine = SearchEngine.of_documents(bundle, Catalogue(bundle.items, bundle.item_table))
             for mode in engine.modes:
                 _check_finite(engine.search(SearchQuestion(text, mode=mode)).scores)
             return SearchRelease(**_named(bundle), bundle=bundle, engine=engine)
         case _:
+            if bundle.model.rescorer is not None:
+                queries_BD = bundle.model.queries(Histories.of([[0]]))
+                _check_finite(bundle.model.rescorer.scores(queries_BD, np.arange(len(bundle.items))[:_NUM_TRIED]))
             release = RecommenderRelease.of(bundle)
             first = bundle.items.ids[0]
             for query in (
