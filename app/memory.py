@@ -5,18 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 
-_ARENAS, _MAPPED_FROM, _KEPT = -8, -3, -1
+_KEPT, _MAPPED_FROM, _ARENAS = -1, -3, -8
 """Parameters of glibc's `mallopt`, as its malloc.h numbers them."""
-_SETTINGS = {
-    _ARENAS: ("MALLOC_ARENA_MAX", 2),
-    _MAPPED_FROM: ("MALLOC_MMAP_THRESHOLD_", 4 * 2**20),
-    _KEPT: ("MALLOC_TRIM_THRESHOLD_", 16 * 2**20),
-}
-"""By parameter, the variable that sets it from outside, and what a service wants: a number of arenas, then bytes.
-
-An array that is mapped costs the kernel its pages each time: scores of all items, which a request makes and drops, must not be. Half a million of
-them in double precision fit below the limit, and the vectors of a small bundle are above it.
-"""
+_VARIABLES = {_KEPT: "MALLOC_TRIM_THRESHOLD_", _MAPPED_FROM: "MALLOC_MMAP_THRESHOLD_", _ARENAS: "MALLOC_ARENA_MAX"}
+"""By parameter, the variable that sets it from outside."""
+_NUM_ARENAS = 2
+_LEAST_MAPPED, _MOST_MAPPED = 256 * 2**10, 32 * 2**20
+"""Bytes from which an array gets pages of its own; glibc takes no more than the second."""
+_SCORE_BYTES = 8
+_mapped_from = [2 * _LEAST_MAPPED]
+"""What was asked for; half of it is set until more is needed."""
 
 
 def settle() -> None:
@@ -30,10 +28,25 @@ def settle() -> None:
 
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         pa.set_memory_pool(pa.system_memory_pool())
+    _set({_ARENAS: _NUM_ARENAS, _MAPPED_FROM: _LEAST_MAPPED})
+
+
+def expect(num_items: int) -> None:
+    """Keep arrays with one score for each item in the heaps, for the largest release so far.
+
+    A request makes and drops some, and with pages of their own sums over them take ten times as long.
+    """
+    needed = min(2 * _SCORE_BYTES * num_items, _MOST_MAPPED)
+    if needed > _mapped_from[-1]:
+        _mapped_from.append(needed)
+        _set({_MAPPED_FROM: needed, _KEPT: 4 * needed})
+
+
+def _set(values: dict[int, int]) -> None:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return  # another C library, which has its own ways
-    for parameter, (variable, value) in _SETTINGS.items():
-        if variable not in os.environ:
+    for parameter, value in values.items():
+        if _VARIABLES[parameter] not in os.environ:
             mallopt(parameter, value)

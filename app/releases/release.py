@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from app import memory
 from app.bundle import (
     AnyBundle,
     Bundle,
@@ -113,6 +114,8 @@ def load_release(path: Path) -> Release:
     bundle = read_bundle(path)
     if not isinstance(bundle, RerankBundle) and not len(bundle.items):
         raise ContentInvalid(f"{path}: the bundle holds no items; a release needs at least one")
+    if not isinstance(bundle, RerankBundle):
+        memory.expect(len(bundle.items))
     # The first answers cost more than the rest, and what cannot answer must not go live.
     try:
         return _asked(bundle)
