@@ -49,7 +49,7 @@ check: $(STAMP) ## types and the arrows between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(STAMP) ## every figure of docs/results.md, measured anew (about four and a half hours on 2 cores)
+bench: $(STAMP) ## every figure of docs/results.md, measured anew (about six hours on 2 cores)
 	$(BIN)/python -m tests.bench.results
 
 clean:          ## remove what the commands made; the virtual environment stays
