@@ -77,15 +77,13 @@ def export(
 
 def _parts(log: EventLog, since: int, kinds: frozenset[str]) -> Iterator[tuple[Rows, int]]:
     """The events, some at a time, each time with the number up to which they have been looked at."""
-    last = since
-    while found := list(log.since(last, limit=_AT_ONCE)):
-        last = found[-1][0]
+    for found in log.pages(since, limit=_AT_ONCE):
         rows = [
             {"number": number, **{name: getattr(event, name) for name in _COLUMNS[1:]}}
             for number, event in found
             if not kinds or event.type in kinds
         ]
-        yield rows, last
+        yield rows, found[-1][0]
 
 
 @contextmanager

@@ -110,3 +110,17 @@ class EventLog:
             found = connection.execute(wanted).all()
         for row in found:
             yield row[0], Event(**dict(zip(_FIELDS, row[1:], strict=True)))
+
+    def pages(self, number: int = 0, *, limit: int = 100_000) -> Iterator[list[tuple[int, Event]]]:
+        """The same to the last, so many at a time: no page is empty, and memory holds one.
+
+        Args:
+            number: 0 for all.
+            limit: how many events a page has at most.
+
+        Raises:
+            StoreUnusable: they cannot be read.
+        """
+        while page := list(self.since(number, limit=limit)):
+            yield page
+            number = page[-1][0]

@@ -125,9 +125,8 @@ def kill_under_load(url: str, folder: Path, kills: int, *, seed: int = 0) -> Out
 def _counted(url: str, callers: list[_Caller], kills: int) -> Outcome:
     database = Database(url)
     found: Counter[str] = Counter()
-    damaged = number = 0
-    while events := list(EventLog(database).since(number)):
-        number = events[-1][0]
+    damaged = 0
+    for events in EventLog(database).pages():
         found.update(event.id for _, event in events)
         damaged += sum(event.user != f"u{event.id}" or event.value != len(event.id) for _, event in events)
     database.close()

@@ -188,9 +188,7 @@ def kept(url: str, load: Load, others: str | None = None) -> Kept:
     """
     database = Database(url)
     found: Counter[str] = Counter()
-    number = 0
-    while events := list(EventLog(database).since(number)):
-        number = events[-1][0]
+    for events in EventLog(database).pages():
         found.update(event.id for _, event in events)
     with database.read() as connection:
         shown = Counter(connection.execute(select(IMPRESSIONS.c.request_id)).scalars())

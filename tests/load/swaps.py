@@ -201,9 +201,7 @@ def _metrics(port: int) -> dict[str, float]:
 def _count_events(url: str, outcome: Outcome) -> None:
     database = Database(url)
     stored: Counter[str] = Counter()
-    number = 0
-    while events := list(EventLog(database).since(number)):
-        number = events[-1][0]
+    for events in EventLog(database).pages():
         stored.update(event.id for _, event in events)
     database.close()
     outcome.stored_twice = sum(count > 1 for count in stored.values())

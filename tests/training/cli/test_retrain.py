@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from app.releases import ReleaseStore
 from tests.training.jobs.retraining import write_job
 from training.cli.retrain import retrain
-from training.errors import AnotherRun, ConfigError
+from training.errors import AnotherRun, ConfigError, DataError
 
 app = typer.Typer()
 app.command()(retrain)
@@ -82,6 +82,17 @@ def test_a_dry_run_says_what_would_be_done(place: Path) -> None:
     assert [ranker["name"] for ranker in plan["train"]] == ["popularity", "ease"]
     assert plan["publish"]["slot"] == "challenger"
     assert sorted(place.rglob("*")) == before
+
+
+def test_a_dry_run_says_which_file_is_missing(place: Path) -> None:
+    """As the run itself would, and not only at night."""
+    write_job(place, data='items = "nowhere.csv"\n')
+    with pytest.raises(DataError, match=r"nowhere\.csv: no such file"):
+        CliRunner().invoke(app, ["config.toml", "--dry-run"], catch_exceptions=False)
+    write_job(place)
+    (place / "mine.csv").unlink()
+    with pytest.raises(DataError, match=r"mine\.csv: no such file"):
+        CliRunner().invoke(app, ["config.toml", "--dry-run"], catch_exceptions=False)
 
 
 def test_help_names_the_table_that_is_not_heeded() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.releases import open_releases
 from training.data import SOURCES
+from training.data.text import check_is_file
 from training.jobs.retrain.config import CF_NADE, RetrainConfig, shown_store
 from training.jobs.retrain.folder import RunsFolder
 from training.jobs.retrain.places import Places
@@ -16,8 +17,11 @@ def plan_of(config: RetrainConfig, places: Places) -> dict[str, Any]:
     """What would be read, trained, compared and published; JSON values only.
 
     Raises:
+        DataError: a source or the table of items is no file with something in it.
         ReleaseError: the folder of releases cannot be used.
     """
+    if config.data.items is not None:
+        check_is_file(Path(config.data.items))
     runs = RunsFolder(config.run.folder).runs()
     unfinished = [run.name for run in runs if run.record is None]
     automatic = config.run.cf_nade and all(ranker.kind != CF_NADE for ranker in config.rankers)
@@ -57,10 +61,11 @@ def plan_of(config: RetrainConfig, places: Places) -> dict[str, Any]:
 
 
 def _source(name: str) -> dict[str, Any]:
-    path = Path(name)
     if name in SOURCES:
         return {"source": name, "is": "a data set"}
-    return {"source": name, "is": "a file", "bytes": path.stat().st_size if path.is_file() else None}
+    path = Path(name)
+    check_is_file(path)
+    return {"source": name, "is": "a file", "bytes": path.stat().st_size}
 
 
 def _store(config: RetrainConfig, places: Places) -> dict[str, Any]:

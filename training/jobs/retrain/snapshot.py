@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,7 +133,7 @@ def _stored(source: StoreSource, address: str | None) -> _Source:
     database = Database(address)
     pages, watermark, num_read = [_page([], source)], source.after, 0
     try:
-        for page in _pages(EventLog(database), source.after):
+        for page in EventLog(database).pages(source.after):
             watermark, num_read = page[-1][0], num_read + len(page)
             pages.append(_page([event for _, event in page], source))
     finally:
@@ -143,12 +142,6 @@ def _stored(source: StoreSource, address: str | None) -> _Source:
     told = {"source": "store", "read": num_read, "events": len(frame), "after": source.after, "watermark": watermark}
     _log.info("the store has %d events up to number %d, of which %d count", num_read, watermark, len(frame))
     return _Source(told, frame)
-
-
-def _pages(log: EventLog, after: int) -> Iterator[list[tuple[int, Event]]]:
-    while page := list(log.since(after)):
-        yield page
-        after = page[-1][0]
 
 
 def _is_within(value: float | None, bounds: tuple[float, float] | None) -> bool:
