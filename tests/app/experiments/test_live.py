@@ -175,8 +175,8 @@ def test_the_log_that_the_documentation_makes_of_a_store_has_the_chance_that_eac
     assert all(row.propensity == expected[row.user_id] for row in found)
 
 
-def test_an_exposure_that_another_process_writes_late_is_found(services, monkeypatch):
-    """A service that does not know yet of new weights exposes by the old ones; for a while the others look again."""
+def ahead_and_behind(services):
+    """Two services, of which the second does not know of new weights yet, and exposes units by the old ones."""
     ahead, behind = services(), services()
     ahead.experiments.create(definition())
     ahead.experiments.start("test")
@@ -184,6 +184,12 @@ def test_an_exposure_that_another_process_writes_late_is_found(services, monkeyp
         service.running.follow()
     ahead.experiments.update("test", weights={"treatment": 1000})
     ahead.running.follow()
+    return ahead, behind
+
+
+def test_an_exposure_that_another_process_writes_late_is_found(services):
+    """For a while after a change all look again."""
+    ahead, behind = ahead_and_behind(services)
     late = next(user for user in USERS if behind.seen(user) == ("test", "control"))
     behind.impressions.flush()
     ahead.running.follow()
@@ -192,13 +198,7 @@ def test_an_exposure_that_another_process_writes_late_is_found(services, monkeyp
 
 def test_an_exposure_that_is_written_much_later_is_found_in_the_end(services, monkeypatch):
     """Another process could not reach the store while weights changed; it is looked for now and then, and nothing is planned anew for nothing."""
-    ahead, behind = services(), services()
-    ahead.experiments.create(definition())
-    ahead.experiments.start("test")
-    for service in (ahead, behind):
-        service.running.follow()
-    ahead.experiments.update("test", weights={"treatment": 1000})
-    ahead.running.follow()
+    ahead, behind = ahead_and_behind(services)
     monkeypatch.setattr(ahead.running._exposed["test"], "_settled_at", 0.0)
     late = next(user for user in USERS if behind.seen(user) == ("test", "control"))
     behind.impressions.flush()
